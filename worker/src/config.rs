@@ -1,0 +1,209 @@
+//! Settings: flags and environment over the configuration file over defaults.
+
+use crate::{
+    cli::{CommonArgs, RunArgs},
+    error::{Error, Kind, Result},
+    key::{KeySource, KEY_VARIABLE},
+};
+use serde::Deserialize;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+const DEFAULT_URL: &str = "ws://127.0.0.1:9944";
+const DEFAULT_SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
+const CONFIG_FILE: &str = "worker.toml";
+
+/// The configuration file, key for key.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct ConfigFile {
+    url: Option<String>,
+    key_file: Option<PathBuf>,
+    data_dir: Option<PathBuf>,
+    log: Option<String>,
+    #[serde(default)]
+    models: Vec<PathBuf>,
+    shutdown_grace: Option<u64>,
+}
+
+/// The settings in force.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// WebSocket address of the node.
+    pub url: String,
+    /// Where the key comes from, if one was given.
+    pub key: Option<KeySource>,
+    /// Directory of the journal and the list of models.
+    pub data_dir: PathBuf,
+    /// Log filter, if one was given.
+    pub log: Option<String>,
+    /// Model folders to serve, from the configuration file.
+    pub models: Vec<PathBuf>,
+    /// How long a stop waits for the job in hand.
+    pub shutdown_grace: Duration,
+}
+
+impl Settings {
+    /// Combines `args` (flags and environment) with the configuration file.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if a configuration file was named and cannot be read,
+    /// or if it has an unknown or malformed key.
+    pub fn resolve(args: &CommonArgs) -> Result<Self> {
+        let default_dir = args.data_dir.clone().or_else(default_data_dir);
+        let file = match (&args.config, &default_dir) {
+            (Some(path), _) => read_file(path)?,
+            (None, Some(dir)) if dir.join(CONFIG_FILE).is_file() => {
+                read_file(&dir.join(CONFIG_FILE))?
+            }
+            _ => ConfigFile::default(),
+        };
+        let key = if let Some(name) = &args.dev_key {
+            Some(KeySource::Dev(name.clone()))
+        } else if let Some(path) = &args.key_file {
+            Some(KeySource::File(path.clone()))
+        } else if std::env::var_os(KEY_VARIABLE).is_some() {
+            Some(KeySource::Environment)
+        } else {
+            file.key_file.map(KeySource::File)
+        };
+        let data_dir = args
+            .data_dir
+            .clone()
+            .or(file.data_dir)
+            .or(default_dir)
+            .ok_or_else(|| {
+                Error::new(
+                    Kind::Usage,
+                    "no data directory is known, because HOME is not set",
+                )
+                .fix("pass --data-dir DIR")
+            })?;
+        Ok(Self {
+            url: args
+                .url
+                .clone()
+                .or(file.url)
+                .unwrap_or_else(|| DEFAULT_URL.into()),
+            key,
+            data_dir,
+            log: args.log.clone().or(file.log),
+            models: file.models,
+            shutdown_grace: file
+                .shutdown_grace
+                .map_or(DEFAULT_SHUTDOWN_GRACE, Duration::from_secs),
+        })
+    }
+
+    /// Lets the arguments of `run` replace what the file says.
+    pub fn with_run_args(mut self, args: &RunArgs) -> Self {
+        if !args.models.is_empty() {
+            self.models.clone_from(&args.models);
+        }
+        if let Some(seconds) = args.shutdown_grace {
+            self.shutdown_grace = Duration::from_secs(seconds);
+        }
+        self
+    }
+}
+
+fn read_file(path: &Path) -> Result<ConfigFile> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Error::new(
+            Kind::Usage,
+            format!("cannot read the configuration file {shown}"),
+        )
+        .because(error)
+        .fix("check the path given with --config or GENESISFLOW_CONFIG")
+    })?;
+    let mut file: ConfigFile = toml::from_str(&text).map_err(|error| {
+        Error::new(Kind::Usage, format!("the configuration file {shown} is malformed"))
+            .because(error.to_string().trim_end())
+            .fix("the keys are url, key-file, data-dir, log, models and shutdown-grace; see the worker's README")
+    })?;
+    // Paths in the file are meant from where the file is.
+    let base = path.parent().unwrap_or(Path::new("."));
+    let anchored = |path: &mut PathBuf| *path = base.join(&*path);
+    file.key_file.iter_mut().for_each(anchored);
+    file.data_dir.iter_mut().for_each(anchored);
+    file.models.iter_mut().for_each(anchored);
+    Ok(file)
+}
+
+fn default_data_dir() -> Option<PathBuf> {
+    let absolute = |name| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    absolute("XDG_DATA_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
+        .map(|base| base.join("genesisflow-worker"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args_with(dir: &Path) -> CommonArgs {
+        CommonArgs {
+            data_dir: Some(dir.to_owned()),
+            ..CommonArgs::default()
+        }
+    }
+
+    #[test]
+    fn without_a_file_the_defaults_hold() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings::resolve(&args_with(dir.path())).unwrap();
+        assert_eq!(settings.url, DEFAULT_URL);
+        assert_eq!(settings.data_dir, dir.path());
+        assert_eq!(settings.shutdown_grace, DEFAULT_SHUTDOWN_GRACE);
+    }
+
+    #[test]
+    fn the_file_in_the_data_directory_is_read_and_a_flag_wins_over_it() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(
+            dir.path().join(CONFIG_FILE),
+            "url = \"ws://file:1\"\nkey-file = \"key\"\nmodels = [\"m\"]\nshutdown-grace = 5\n",
+        )
+        .unwrap();
+        let mut args = args_with(dir.path());
+        let settings = Settings::resolve(&args).unwrap();
+        assert_eq!(settings.url, "ws://file:1");
+        assert_eq!(settings.key, Some(KeySource::File(dir.path().join("key"))));
+        assert_eq!(settings.models, [dir.path().join("m")]);
+        assert_eq!(settings.shutdown_grace, Duration::from_secs(5));
+
+        args.url = Some("ws://flag:2".into());
+        args.dev_key = Some("//Bob".into());
+        let run = RunArgs {
+            models: vec!["other".into()],
+            shutdown_grace: Some(1),
+        };
+        let settings = Settings::resolve(&args).unwrap().with_run_args(&run);
+        assert_eq!(settings.url, "ws://flag:2");
+        assert_eq!(settings.key, Some(KeySource::Dev("//Bob".into())));
+        assert_eq!(settings.models, [PathBuf::from("other")]);
+        assert_eq!(settings.shutdown_grace, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn an_unknown_key_and_a_missing_file_are_errors_that_name_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.toml");
+        let mut args = args_with(dir.path());
+        args.config = Some(path.clone());
+        let missing = Settings::resolve(&args).unwrap_err();
+        assert_eq!(missing.kind(), Kind::Usage);
+        assert!(missing.to_string().contains("c.toml"), "{missing}");
+
+        std::fs::write(&path, "urll = \"ws://x\"").unwrap();
+        let unknown = Settings::resolve(&args).unwrap_err();
+        assert!(unknown.to_string().contains("urll"), "{unknown}");
+    }
+}

@@ -1,0 +1,99 @@
+//! Runs jobs. A trait, so that other backends can stand beside the engine.
+
+//mod engine;
+
+//pub use engine::EngineExecutor;
+
+use crate::journal::Delivery;
+use async_trait::async_trait;
+use genesisflow_primitives::{JobId, JobOptions, ModelId, H256};
+use std::{
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Arc,
+    },
+    time::Duration,
+};
+
+/// A job as the executor gets it: everything that decides the result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// The job, for the logs.
+    pub job: JobId,
+    /// The model to run.
+    pub model: ModelId,
+    /// The input's bytes: UTF-8.
+    pub input: Vec<u8>,
+    /// Format and sampling options.
+    pub options: JobOptions,
+    /// The sampler's seed.
+    pub seed: H256,
+    /// Most tokens of the prompt that can be charged.
+    pub max_input_units: u32,
+    /// Most output tokens.
+    pub max_output_units: u32,
+    /// Most bytes of the output.
+    pub max_output_bytes: u32,
+    /// Most bytes of the evidence.
+    pub max_evidence_bytes: u32,
+}
+
+/// Why a job was not run to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExecutionError {
+    /// It was stopped from outside.
+    Cancelled,
+    /// It cannot be run here; the reason is for the log.
+    Refused(String),
+}
+
+impl std::fmt::Display for ExecutionError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Cancelled => f.write_str("it was stopped"),
+            Self::Refused(reason) => f.write_str(reason),
+        }
+    }
+}
+
+/// A switch that stops a run between two tokens.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Stops the run.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the run is to stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Something that runs jobs.
+#[async_trait]
+pub trait Executor: Send + Sync + 'static {
+    /// Whether jobs on `model` can be run here.
+    fn serves(&self, model: ModelId) -> bool;
+
+    /// How long a job would take from now on, with what is queued before it.
+    /// Checks on the way that it can be run at all within its limits.
+    ///
+    /// # Errors
+    /// [`ExecutionError::Refused`] if it cannot.
+    async fn estimate(&self, assignment: &Assignment) -> Result<Duration, ExecutionError>;
+
+    /// Runs a job to its result. The same assignment gives the same result on
+    /// every machine.
+    ///
+    /// # Errors
+    /// [`ExecutionError::Cancelled`] after `cancel` was set, or
+    /// [`ExecutionError::Refused`].
+    async fn execute(
+        &self,
+        assignment: Assignment,
+        cancel: Cancel,
+    ) -> Result<Delivery, ExecutionError>;
+}

@@ -1,0 +1,33 @@
+//! The GenesisFlow worker: stakes, claims jobs, runs them and delivers results.
+//!
+//! A reader's way in, from the outside to the inside:
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`cli`], [`config`] | what can be typed and configured |
+//! | [`commands`] | one file per command |
+//! | [`job_loop`] | looks at every finalised block, claims jobs and brings them on |
+//! | [`recovery`] | the one rule for what to do next with a job |
+//! | [`journal`] | what must survive a kill, written before every step |
+//! | [`executor`] | runs jobs; a trait, with the engine behind it |
+//! | [`market`] | what the worker needs of a chain, as a trait |
+//! | [`chain`] | that trait over a node's RPC |
+//! | [`manifest`], [`model_store`] | models as folders and as ids |
+//! | [`key`], [`error`], [`amount`], [`shutdown`], [`pause`] | what the name says |
+//!
+//! The library exists for the binary `genesisflow-worker` and its tests.
+
+pub mod amount;
+pub mod cli;
+pub mod config;
+pub mod error;
+pub mod executor;
+pub mod job_loop;
+pub mod journal;
+pub mod key;
+pub mod manifest;
+pub mod market;
+pub mod model_store;
+pub mod pause;
+pub mod recovery;
+pub mod shutdown;
