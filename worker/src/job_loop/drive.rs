@@ -22,8 +22,8 @@ const MOST_REFUSALS: u32 = 3;
 pub enum End {
     /// Nothing is left to do.
     Over,
-    /// The claim did not succeed.
-    NotClaimed,
+    /// The chain refused the claim.
+    Refused,
     /// The job cannot be brought on by this process.
     GivenUp,
 }
@@ -58,10 +58,12 @@ impl<M: Market, E: Executor> Worker<M, E> {
             let stage = Stage::Claiming { tx: tx.clone() };
             self.journal.put(job, &Record::new(model.0, stage))
         };
+        let mut refused = false;
         match self.market.claim(job, &mut note).await {
             Ok(in_flight) => {
                 if let TxOutcome::Failed { error } = in_flight.await {
                     tracing::info!(job, "the claim was refused: {error}");
+                    refused = true;
                 }
             }
             Err(MarketError::Fatal(error)) => return Err(error),
@@ -70,7 +72,10 @@ impl<M: Market, E: Executor> Worker<M, E> {
                 tracing::warn!(job, "the claim may not have been sent: {cause}");
             }
         }
-        self.drive(job).await
+        match self.drive(job).await? {
+            End::Over if refused => Ok(End::Refused),
+            end => Ok(end),
+        }
     }
 
     /// Brings a job to its end from wherever it is.
@@ -177,10 +182,7 @@ impl<M: Market, E: Executor> Worker<M, E> {
                 let fee = look.job.and_then(|job| job.fee).unwrap_or_default();
                 tracing::info!(job, fee = %crate::amount::Amount(fee), "delivered");
             }
-            Outcome::NotClaimed => {
-                tracing::info!(job, "not claimed");
-                return Ok(End::NotClaimed);
-            }
+            Outcome::NotClaimed => tracing::info!(job, "not claimed"),
             Outcome::Late => {
                 tracing::error!(job, "the deadline passed before the result was delivered");
             }

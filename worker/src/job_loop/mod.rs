@@ -9,6 +9,8 @@
 pub mod choice;
 mod drive;
 #[cfg(test)]
+mod fake_market;
+#[cfg(test)]
 mod tests;
 
 use crate::{
@@ -37,8 +39,8 @@ use tokio::task::JoinSet;
 const RECONCILE_EVERY: BlockNumber = 100;
 /// Blocks between two notes of the finalised block in the journal.
 const NOTE_HEAD_EVERY: BlockNumber = 16;
-/// Blocks for which a job is left alone after a claim of it failed.
-const AFTER_FAILED_CLAIM: BlockNumber = 50;
+/// Blocks for which a job is left alone after the chain refused to let us claim it.
+const AFTER_REFUSED_CLAIM: BlockNumber = 50;
 
 /// How often to look, and how long to wait after a failure.
 #[derive(Clone, Copy, Debug)]
@@ -197,10 +199,10 @@ impl<M: Market, E: Executor> JobLoop<M, E> {
         self.active.remove(&job);
         match end? {
             End::Over => {}
-            End::NotClaimed => {
+            End::Refused => {
                 let head = self.last.map_or(0, |head| head.number);
                 self.declined
-                    .insert(job, head.saturating_add(AFTER_FAILED_CLAIM));
+                    .insert(job, head.saturating_add(AFTER_REFUSED_CLAIM));
             }
             End::GivenUp => {
                 self.declined.insert(job, BlockNumber::MAX);

@@ -95,6 +95,17 @@ impl Journal {
         Ok(Some(Self { db, path }))
     }
 
+    /// A journal on a storage of the test's choice.
+    #[cfg(test)]
+    pub(crate) fn on_backend(backend: impl redb::StorageBackend, owner: Owner) -> Self {
+        let journal = Self {
+            db: Builder::new().create_with_backend(backend).unwrap(),
+            path: "/full/journal.redb".into(),
+        };
+        journal.bind(owner).unwrap();
+        journal
+    }
+
     /// The journal's file.
     pub fn path(&self) -> &Path {
         &self.path
@@ -334,5 +345,7 @@ fn sync_directory(dir: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+#[cfg(test)]
+pub(crate) mod full_disk;
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,6 @@
 use super::*;
 use genesisflow_primitives::{ResultClaim, Usage, H256};
-use redb::{backends::InMemoryBackend, StorageBackend};
-use std::sync::{
-    atomic::{AtomicBool, Ordering},
-    Arc,
-};
+use std::sync::atomic::Ordering;
 
 const OWNER: Owner = Owner {
     genesis: [1; 32],
@@ -147,56 +143,10 @@ fn pruning_forgets_the_oldest_finished_jobs_and_nothing_else() {
     assert_eq!(left, [0, 3, 4]);
 }
 
-/// A disk that is full from the moment the switch is set.
-#[derive(Debug)]
-struct Disk {
-    inner: InMemoryBackend,
-    full: Arc<AtomicBool>,
-}
-
-impl Disk {
-    fn room(&self) -> std::io::Result<()> {
-        if self.full.load(Ordering::SeqCst) {
-            Err(std::io::ErrorKind::StorageFull.into())
-        } else {
-            Ok(())
-        }
-    }
-}
-
-impl StorageBackend for Disk {
-    fn len(&self) -> std::io::Result<u64> {
-        self.inner.len()
-    }
-    fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
-        self.inner.read(offset, out)
-    }
-    fn set_len(&self, len: u64) -> std::io::Result<()> {
-        self.room()?;
-        self.inner.set_len(len)
-    }
-    fn sync_data(&self) -> std::io::Result<()> {
-        self.room()?;
-        self.inner.sync_data()
-    }
-    fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
-        self.room()?;
-        self.inner.write(offset, data)
-    }
-}
-
 #[test]
 fn a_full_disk_is_an_error_and_the_old_record_stands() {
-    let full = Arc::new(AtomicBool::new(false));
-    let disk = Disk {
-        inner: InMemoryBackend::new(),
-        full: full.clone(),
-    };
-    let journal = Journal {
-        db: Builder::new().create_with_backend(disk).unwrap(),
-        path: "/full/journal.redb".into(),
-    };
-    journal.bind(OWNER).unwrap();
+    let (disk, full) = full_disk::disk();
+    let journal = Journal::on_backend(disk, OWNER);
     let claimed = Record::new([5; 32], Stage::Claimed);
     journal.put(1, &claimed).unwrap();
 
