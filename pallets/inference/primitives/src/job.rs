@@ -278,7 +278,9 @@ pub struct JobTerms {
     pub late_share: Permill,
     /// Exposure of a claim, in worst-case fees.
     pub exposure_factor: u32,
-    /// Price of storing a byte, in base units; returned when the byte is dropped.
+    /// Deposit for the record, in base units; returned when the record is dropped.
+    pub record_deposit: Balance,
+    /// Deposit for each stored byte, in base units; returned when the byte is dropped.
     pub deposit_per_byte: Balance,
     /// Price of including the delivery, prepaid by the requester.
     pub delivery_fee: Balance,

@@ -1,0 +1,115 @@
+//! How overdue jobs are found.
+//!
+//! Every job has exactly one entry, at the first block in which it is overdue. Block and job are
+//! stored big-endian and unhashed, so the storage trie itself keeps the entries sorted: the earliest
+//! one is always the first key. That makes a cursor, which could fall behind or skip, unnecessary,
+//! and costs nothing for blocks in which nothing is due. Neither number can be chosen by an
+//! attacker beyond its window, so keys cannot be ground.
+
+use crate::{Agenda, Config, Pallet, WeightInfo, LOG_TARGET};
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use frame_support::{storage::with_storage_layer, weights::WeightMeter};
+use genesisflow_primitives::{BlockNumber, JobId};
+use scale_info::TypeInfo;
+
+/// A block number whose encoding sorts as the number does: big-endian.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct DueKey([u8; 4]);
+
+impl From<BlockNumber> for DueKey {
+    fn from(block: BlockNumber) -> Self {
+        Self(block.to_be_bytes())
+    }
+}
+
+impl DueKey {
+    /// The block.
+    pub fn block(self) -> BlockNumber {
+        BlockNumber::from_be_bytes(self.0)
+    }
+}
+
+/// A job's number whose encoding sorts as the number does: big-endian.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct JobKey([u8; 8]);
+
+impl From<JobId> for JobKey {
+    fn from(job: JobId) -> Self {
+        Self(job.to_be_bytes())
+    }
+}
+
+impl JobKey {
+    /// The job.
+    pub fn job(self) -> JobId {
+        JobId::from_be_bytes(self.0)
+    }
+}
+
+impl<T: Config> Pallet<T> {
+    /// Moves on the jobs that are overdue, earliest first, as far as the weight allows.
+    pub(crate) fn run_agenda(meter: &mut WeightMeter) {
+        let now = Self::now();
+        if meter.try_consume(T::WeightInfo::on_idle_base()).is_err() {
+            return;
+        }
+        // Entries made on the way lie in the future and end the loop.
+        for (due, job) in Agenda::<T>::iter_keys() {
+            if due.block() > now || meter.try_consume(T::WeightInfo::on_idle_job()).is_err() {
+                return;
+            }
+            let job = job.job();
+            // Undone as a whole if the records contradict each other. The entry then stays, and
+            // the loop goes on behind it, so one bad record cannot hold up the others.
+            if let Err(error) = with_storage_layer(|| Self::do_progress(job)) {
+                log::error!(target: LOG_TARGET, "job {job} cannot be moved on: {error:?}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_sort_as_their_numbers_do() {
+        let blocks = [0, 1, 255, 256, 65_536, u32::MAX];
+        let mut keys: Vec<_> = blocks
+            .iter()
+            .rev()
+            .map(|b| DueKey::from(*b).encode())
+            .collect();
+        keys.sort();
+        let sorted: Vec<_> = keys
+            .iter()
+            .map(|k| DueKey::decode(&mut &k[..]).unwrap().block())
+            .collect();
+        assert_eq!(sorted, blocks);
+
+        assert!(JobKey::from(255).encode() < JobKey::from(256).encode());
+        assert_eq!(JobKey::from(77).job(), 77);
+    }
+}

@@ -1,0 +1,146 @@
+//! All movement of money. Nothing else in this pallet touches the currency, and nothing here keeps
+//! records: callers write down what they hold and release exactly that.
+//!
+//! Payments ignore freezes and locks (`Fortitude::Force`), so a requester who freezes its funds
+//! blocks nothing. A payment can fail for one reason only: the payee's account holds nothing and
+//! the amount is below the existential deposit. Such dust goes to the next payee in line and, if
+//! nobody can take it, is burnt as the currency itself does with dust. So no payee can block a
+//! state change.
+
+use crate::{Config, Error, Event, HoldReason, Pallet, LOG_TARGET};
+use frame_support::{
+    ensure,
+    storage::with_storage_layer,
+    traits::{
+        fungible::{hold::Mutate, Inspect},
+        tokens::{Fortitude, Precision, Restriction},
+        Get,
+    },
+};
+use genesisflow_primitives::{pricing, Balance};
+use sp_runtime::{DispatchError, DispatchResult, Permill};
+
+/// What became of a fee.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Split {
+    /// Paid to the worker.
+    pub worker: Balance,
+    /// Paid to the treasury.
+    pub protocol: Balance,
+}
+
+impl<T: Config> Pallet<T> {
+    /// Holds `amount` of an account's free balance.
+    pub(crate) fn hold(reason: HoldReason, who: &T::AccountId, amount: Balance) -> DispatchResult {
+        if amount == 0 {
+            return Ok(());
+        }
+        T::Currency::hold(&reason.into(), who, amount).map_err(|_| Error::<T>::BalanceTooLow.into())
+    }
+
+    /// Gives held money back to its owner.
+    pub(crate) fn release(
+        reason: HoldReason,
+        who: &T::AccountId,
+        amount: Balance,
+    ) -> DispatchResult {
+        Self::pay(reason, who, &[who, &T::TreasuryAccount::get()], amount)
+    }
+
+    /// Pays money held on `from` to the first of `payees` that can receive it.
+    ///
+    /// Fails only if less is held than the caller has recorded.
+    pub(crate) fn pay(
+        reason: HoldReason,
+        from: &T::AccountId,
+        payees: &[&T::AccountId],
+        amount: Balance,
+    ) -> DispatchResult {
+        if amount == 0 {
+            return Ok(());
+        }
+        let mut receivers = payees.iter();
+        let received = receivers
+            .find(|to| Self::try_transfer(reason, from, to, amount).is_ok())
+            .copied();
+        if received.is_none() {
+            T::Currency::burn_held(
+                &reason.into(),
+                from,
+                amount,
+                Precision::Exact,
+                Fortitude::Force,
+            )?;
+        }
+        if let Some(payee) = payees.first().filter(|payee| Some(**payee) != received) {
+            Self::deposit_event(Event::PaymentDiverted {
+                payee: (*payee).clone(),
+                instead: received.cloned(),
+                amount,
+            });
+        }
+        Ok(())
+    }
+
+    /// Splits a fee held on the requester between treasury and worker. The treasury's share falls
+    /// to the worker while the treasury cannot receive it.
+    pub(crate) fn pay_fee(
+        requester: &T::AccountId,
+        worker: &T::AccountId,
+        fee: Balance,
+        protocol_share: Permill,
+    ) -> Result<Split, DispatchError> {
+        let reason = HoldReason::JobEscrow;
+        let treasury = T::TreasuryAccount::get();
+        let (mut protocol, mut rest) = pricing::split_fee(fee, protocol_share);
+        if protocol > 0 && Self::try_transfer(reason, requester, &treasury, protocol).is_err() {
+            rest = fee;
+            protocol = 0;
+        }
+        Self::pay(reason, requester, &[worker, &treasury, requester], rest)?;
+        Ok(Split {
+            worker: rest,
+            protocol,
+        })
+    }
+
+    /// Moves held money to a free balance, all of it or nothing.
+    fn try_transfer(
+        reason: HoldReason,
+        from: &T::AccountId,
+        to: &T::AccountId,
+        amount: Balance,
+    ) -> DispatchResult {
+        let reason: T::RuntimeHoldReason = reason.into();
+        with_storage_layer(|| {
+            let moved = if from == to {
+                T::Currency::release(&reason, from, amount, Precision::Exact)
+            } else {
+                T::Currency::transfer_on_hold(
+                    &reason,
+                    from,
+                    to,
+                    amount,
+                    Precision::Exact,
+                    Restriction::Free,
+                    Fortitude::Force,
+                )
+            }?;
+            // The currency releases at best effort: undo it if an account was too small.
+            ensure!(moved == amount, Error::<T>::BalanceTooLow);
+            Ok(())
+        })
+    }
+
+    /// Least balance that an account can have.
+    pub(crate) fn existential_deposit() -> Balance {
+        T::Currency::minimum_balance()
+    }
+
+    /// Reports a record that contradicts another one.
+    pub(crate) fn corrupted(what: &str) -> DispatchError {
+        log::error!(target: LOG_TARGET, "records contradict each other: {what}");
+        frame_support::defensive!("inference records contradict each other");
+        Error::<T>::Corrupted.into()
+    }
+}

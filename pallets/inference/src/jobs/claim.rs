@@ -1,0 +1,125 @@
+//! `claim_job`: a worker takes a job at its own prices and puts stake behind it.
+
+use super::{job_key, Claim, Job, JobState};
+use crate::{Claims, Config, Error, Event, Offers, OpenJobs, Pallet, Running, Workers};
+use frame_support::{ensure, traits::Get};
+use genesisflow_primitives::{pricing, BlockNumber, JobId, Usage};
+use sp_runtime::{DispatchError, DispatchResult};
+
+impl<T: Config> Pallet<T> {
+    pub(crate) fn do_claim(who: T::AccountId, id: JobId) -> DispatchResult {
+        let now = Self::now();
+        let mut opened = Self::open_now(id)?;
+        let job = &mut opened.job;
+        let mut worker = Workers::<T>::get(&who).ok_or(Error::<T>::NotAWorker)?;
+        ensure!(!worker.chilled, Error::<T>::WorkerChilled);
+        Self::ensure_claimable(job, &who, now)?;
+
+        let offer = Offers::<T>::get(job.model, &who).ok_or(Error::<T>::NoOffer)?;
+        let running = Running::<T>::get(&who, job.model);
+        ensure!(running < offer.capacity, Error::<T>::AtCapacity);
+        ensure!(
+            worker.claims < T::MaxClaims::get(),
+            Error::<T>::TooManyClaims
+        );
+        ensure!(
+            offer.prices.input <= job.max_prices.input
+                && offer.prices.output <= job.max_prices.output,
+            Error::<T>::PriceAboveCap
+        );
+        let most = Usage {
+            input: job.terms.max_input_units,
+            output: job.terms.max_output_units,
+        };
+        let worst_case_fee = pricing::fee(offer.prices, most, job.terms.min_fee)
+            .filter(|fee| *fee <= job.max_fee)
+            .ok_or(Error::<T>::WorstCaseAboveEscrow)?;
+        let exposure = pricing::exposure(worst_case_fee, job.terms.exposure_factor)
+            .filter(|exposure| *exposure <= worker.free_stake())
+            .ok_or(Error::<T>::FreeStakeTooSmall)?;
+
+        worker.exposure = worker
+            .exposure
+            .checked_add(exposure)
+            .ok_or(Error::<T>::AmountTooLarge)?;
+        worker.claims = worker
+            .claims
+            .checked_add(1)
+            .ok_or(Error::<T>::TooManyClaims)?;
+        let deliver_by = now.saturating_add(job.terms.deliver_window);
+        job.state = JobState::Claimed(Claim {
+            worker: who.clone(),
+            prices: offer.prices,
+            worst_case_fee,
+            exposure,
+            claimed_at: now,
+            deliver_by,
+        });
+        OpenJobs::<T>::remove(job.model, job_key(id));
+        Claims::<T>::insert(&who, job_key(id), ());
+        Running::<T>::insert(
+            &who,
+            job.model,
+            running.checked_add(1).ok_or(Error::<T>::AtCapacity)?,
+        );
+        Workers::<T>::insert(&who, worker);
+        Self::save(opened);
+        Self::deposit_event(Event::JobClaimed {
+            job: id,
+            worker: who,
+            price_input: offer.prices.input,
+            price_output: offer.prices.output,
+            worst_case_fee,
+            exposure,
+            deliver_by,
+        });
+        Ok(())
+    }
+
+    fn ensure_claimable(
+        job: &Job<T::AccountId>,
+        who: &T::AccountId,
+        now: BlockNumber,
+    ) -> DispatchResult {
+        match &job.state {
+            JobState::Open { .. } => {}
+            JobState::Claimed(claim) if claim.worker == *who => {
+                return Err(Error::<T>::AlreadyClaimedByYou.into())
+            }
+            JobState::Claimed(_) => return Err(Error::<T>::AlreadyClaimed.into()),
+            JobState::Review { .. } => return Err(Error::<T>::AlreadyDelivered.into()),
+            JobState::Expired { .. } => return Err(Error::<T>::ClaimWindowOver.into()),
+            JobState::Settled { .. } | JobState::Cancelled { .. } => {
+                return Err(Error::<T>::JobIsFinal.into())
+            }
+        }
+        ensure!(job.barred.as_ref() != Some(who), Error::<T>::BarredFromJob);
+        let for_another = job
+            .directed
+            .as_ref()
+            .is_some_and(|directed| directed.worker != *who && now <= directed.until);
+        // Once its worker was late, a directed job is anyone's.
+        ensure!(
+            !for_another || job.barred.is_some(),
+            Error::<T>::DirectedToAnother
+        );
+        Ok(())
+    }
+
+    /// Takes a job off the worker that claimed it: delivered, or too late.
+    pub(crate) fn end_claim(
+        worker: &T::AccountId,
+        id: JobId,
+        model: genesisflow_primitives::ModelId,
+    ) -> Result<(), DispatchError> {
+        Claims::<T>::remove(worker, job_key(id));
+        Running::<T>::try_mutate_exists(worker, model, |running| {
+            let left = running
+                .unwrap_or(0)
+                .checked_sub(1)
+                .ok_or_else(|| Self::corrupted("an offer counts too few running jobs"))?;
+            *running = (left > 0).then_some(left);
+            Ok(())
+        })
+    }
+}

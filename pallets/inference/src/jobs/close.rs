@@ -1,0 +1,97 @@
+//! What every end of a job has in common: escrow that is left goes back, bytes that nobody needs
+//! any more are dropped with their deposit, the model counts one job less.
+
+use super::{Claim, Delivery, Job, JobState, OpenedJob};
+use crate::{Config, Event, Evidence, HoldReason, Inputs, Pallet, Workers};
+use genesisflow_primitives::{Balance, BlockNumber, JobId};
+use sp_runtime::{DispatchError, DispatchResult};
+
+impl<T: Config> Pallet<T> {
+    /// Pays the worker and ends the job at block `at`.
+    pub(crate) fn settle(
+        opened: &mut OpenedJob<T::AccountId>,
+        claim: Claim<T::AccountId>,
+        delivery: Delivery,
+        at: BlockNumber,
+    ) -> DispatchResult {
+        let OpenedJob { id, job, .. } = opened;
+        let fee = job.escrow;
+        job.escrow = 0;
+        let split = Self::pay_fee(&job.requester, &claim.worker, fee, job.terms.protocol_share)?;
+        Self::release_exposure(&claim, |worker| {
+            worker.settled = worker.settled.saturating_add(1);
+        })?;
+        Self::close(*id, job)?;
+        Self::deposit_event(Event::JobSettled {
+            job: *id,
+            worker: claim.worker.clone(),
+            paid: split.worker,
+            protocol: split.protocol,
+        });
+        let kept_until = at.saturating_add(job.terms.retention);
+        job.state = JobState::Settled {
+            claim,
+            delivery,
+            kept_until,
+        };
+        Ok(())
+    }
+
+    /// Ends a job that nobody ran, at block `at`.
+    pub(crate) fn expire(opened: &mut OpenedJob<T::AccountId>, at: BlockNumber) -> DispatchResult {
+        let OpenedJob { id, job, .. } = opened;
+        let refund = Self::close(*id, job)?;
+        let kept_until = at.saturating_add(job.terms.retention);
+        job.state = JobState::Expired { kept_until };
+        Self::deposit_event(Event::JobExpired { job: *id, refund });
+        Ok(())
+    }
+
+    /// Returns what is left of the escrow, drops input and evidence, and returns the deposit of
+    /// everything but the record and the output. Returns the amount of escrow.
+    pub(crate) fn close(id: JobId, job: &mut Job<T::AccountId>) -> Result<Balance, DispatchError> {
+        let refund = job.escrow;
+        job.escrow = 0;
+        Self::release(HoldReason::JobEscrow, &job.requester, refund)?;
+
+        let kept_bytes = job
+            .state
+            .delivery()
+            .map_or(0, |delivery| delivery.output_len);
+        let kept = job
+            .terms
+            .deposit_per_byte
+            .checked_mul(kept_bytes.into())
+            .and_then(|bytes| bytes.checked_add(job.terms.record_deposit))
+            .ok_or_else(|| Self::corrupted("a deposit larger than any balance"))?;
+        let returned = job
+            .deposit
+            .checked_sub(kept)
+            .ok_or_else(|| Self::corrupted("a job's deposit does not cover its record"))?;
+        job.deposit = kept;
+        Self::release(HoldReason::JobDeposit, &job.requester, returned)?;
+
+        Inputs::<T>::remove(id);
+        Evidence::<T>::remove(id);
+        Self::end_job_on_model(job.model)?;
+        Ok(refund)
+    }
+
+    /// Frees the stake behind a claim.
+    pub(crate) fn release_exposure(
+        claim: &Claim<T::AccountId>,
+        also: impl FnOnce(&mut crate::workers::Worker<T::MaxUnbondingChunks>),
+    ) -> DispatchResult {
+        Workers::<T>::try_mutate(&claim.worker, |worker| {
+            let worker = worker
+                .as_mut()
+                .ok_or_else(|| Self::corrupted("a claim's worker is missing"))?;
+            worker.exposure = worker
+                .exposure
+                .checked_sub(claim.exposure)
+                .ok_or_else(|| Self::corrupted("a worker's exposure is too small"))?;
+            also(worker);
+            Ok(())
+        })
+    }
+}

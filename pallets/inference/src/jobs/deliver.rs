@@ -1,0 +1,156 @@
+//! `deliver`: the result is checked against the job's limits, its fee metered, and all escrow above
+//! the fee goes back at once.
+
+use super::{Claim, Delivery, Job, JobState};
+use crate::{Config, Error, Event, Evidence, HoldReason, Outputs, Pallet, Workers};
+use frame_support::{ensure, traits::Get};
+use genesisflow_primitives::{
+    content_hash, evidence, pricing, EvidenceBytes, JobId, JobTerms, Output, ResultClaim,
+};
+use sp_runtime::{DispatchError, DispatchResult};
+
+impl<T: Config> Pallet<T> {
+    pub(crate) fn do_deliver(
+        who: T::AccountId,
+        id: JobId,
+        output: Output,
+        evidence: EvidenceBytes,
+        result: ResultClaim,
+    ) -> DispatchResult {
+        let now = Self::now();
+        let mut opened = Self::open(id)?;
+        let claim = Self::ensure_deliverable(&opened.job, &who)?;
+        // An overdue delivery is refused as it stands: moving the job on here would be undone
+        // with the refusal.
+        ensure!(now <= claim.deliver_by, Error::<T>::TooLate);
+
+        let job = &mut opened.job;
+        let output_len = Self::check_result(&job.terms, &output, &evidence, &result)?;
+        let fee = pricing::metered_fee(claim.prices, result.usage, job.terms.min_fee, job.escrow);
+        let refund = job
+            .escrow
+            .checked_sub(fee)
+            .ok_or_else(|| Self::corrupted("a fee above its escrow"))?;
+        job.escrow = fee;
+        job.deposit = job
+            .deposit
+            .checked_sub(job.terms.delivery_fee)
+            .ok_or_else(|| Self::corrupted("a delivery that was not prepaid"))?;
+        let delivery = Delivery {
+            output_hash: content_hash(&output),
+            output_len,
+            evidence_hash: content_hash(&evidence),
+            usage: result.usage,
+            fault: result.fault,
+            trace: result.trace,
+            engine_version: result.engine_version,
+            fee,
+        };
+        let review_until = now.saturating_add(job.terms.review_window);
+
+        Self::release(HoldReason::JobEscrow, &job.requester, refund)?;
+        Self::pay(
+            HoldReason::JobDeposit,
+            &job.requester,
+            &[&T::TreasuryAccount::get(), &who, &job.requester],
+            job.terms.delivery_fee,
+        )?;
+        Self::end_claim(&who, id, job.model)?;
+        Workers::<T>::try_mutate(&who, |worker| {
+            let worker = worker
+                .as_mut()
+                .ok_or_else(|| Self::corrupted("a claim's worker is missing"))?;
+            worker.claims = worker
+                .claims
+                .checked_sub(1)
+                .ok_or_else(|| Self::corrupted("a worker counts too few claims"))?;
+            DispatchResult::Ok(())
+        })?;
+
+        Outputs::<T>::insert(id, output);
+        Evidence::<T>::insert(id, evidence);
+        let output_hash = delivery.output_hash;
+        job.state = JobState::Review {
+            claim,
+            delivery,
+            until: review_until,
+        };
+        let attestation = job
+            .attestation(id)
+            .ok_or_else(|| Self::corrupted("a delivered job without a result"))?
+            .hash();
+        Self::save(opened);
+        Self::deposit_event(Event::ResultDelivered {
+            job: id,
+            worker: who,
+            attestation,
+            output_hash,
+            usage: result.usage,
+            fault: result.fault,
+            fee,
+            refund,
+            review_until,
+        });
+        Ok(())
+    }
+
+    fn ensure_deliverable(
+        job: &Job<T::AccountId>,
+        who: &T::AccountId,
+    ) -> Result<Claim<T::AccountId>, DispatchError> {
+        let error = match &job.state {
+            JobState::Claimed(claim) if claim.worker == *who => return Ok(claim.clone()),
+            // Already moved on by somebody.
+            _ if job.barred.as_ref() == Some(who) => Error::<T>::TooLate,
+            JobState::Claimed(_) => Error::<T>::NotYourClaim,
+            JobState::Open { .. } => Error::<T>::NotClaimed,
+            JobState::Review { claim, .. } | JobState::Settled { claim, .. }
+                if claim.worker == *who =>
+            {
+                Error::<T>::AlreadyDelivered
+            }
+            JobState::Review { .. } => Error::<T>::NotYourClaim,
+            JobState::Settled { .. } | JobState::Cancelled { .. } | JobState::Expired { .. } => {
+                Error::<T>::JobIsFinal
+            }
+        };
+        Err(error.into())
+    }
+
+    /// Checks all that the chain can check without running the model; returns the output's length.
+    fn check_result(
+        terms: &JobTerms,
+        output: &Output,
+        evidence: &EvidenceBytes,
+        result: &ResultClaim,
+    ) -> Result<u32, DispatchError> {
+        ensure!(
+            result.usage.input <= terms.max_input_units,
+            Error::<T>::InputUsageTooHigh
+        );
+        ensure!(
+            result.usage.output <= terms.max_output_units,
+            Error::<T>::OutputUsageTooHigh
+        );
+        let output_len = length::<T>(output, terms.max_output_bytes, Error::<T>::OutputTooLong)?;
+        length::<T>(
+            evidence,
+            terms.max_evidence_bytes,
+            Error::<T>::EvidenceTooLong,
+        )?;
+        ensure!(
+            core::str::from_utf8(output).is_ok(),
+            Error::<T>::OutputNotUtf8
+        );
+        let ids = evidence::count(evidence).map_err(|_| Error::<T>::EvidenceMalformed)?;
+        ensure!(ids == result.usage.output, Error::<T>::EvidenceMismatch);
+        Ok(output_len)
+    }
+}
+
+fn length<T: Config>(bytes: &[u8], most: u32, error: Error<T>) -> Result<u32, Error<T>> {
+    match u32::try_from(bytes.len()) {
+        Ok(len) if len <= most => Ok(len),
+        _ => Err(error),
+    }
+}

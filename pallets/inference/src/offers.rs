@@ -1,0 +1,115 @@
+//! Offers: at which prices a worker runs a model.
+
+use crate::{
+    Config, Error, Event, HoldReason, MarketParameters, Models, OfferCounts, Offers, Pallet,
+    Workers,
+};
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use frame_support::ensure;
+use genesisflow_primitives::{Balance, ModelId, Prices};
+use scale_info::TypeInfo;
+use sp_runtime::DispatchResult;
+
+/// A worker's offer of one model.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct Offer {
+    /// Prices per unit, taken over by each claim.
+    pub prices: Prices,
+    /// How many jobs at a time.
+    pub capacity: u32,
+    /// What is held for it, in base units.
+    pub deposit: Balance,
+}
+
+impl<T: Config> Pallet<T> {
+    pub(crate) fn do_set_offer(
+        who: T::AccountId,
+        id: ModelId,
+        prices: Prices,
+        capacity: u32,
+    ) -> DispatchResult {
+        let mut worker = Workers::<T>::get(&who).ok_or(Error::<T>::NotAWorker)?;
+        let model = Models::<T>::get(id).ok_or(Error::<T>::ModelUnknown)?;
+        ensure!(!model.retired, Error::<T>::ModelRetired);
+        ensure!(
+            prices.input >= model.terms.min_price_input
+                && prices.output >= model.terms.min_price_output,
+            Error::<T>::PriceBelowMinimum
+        );
+        ensure!(capacity > 0, Error::<T>::CapacityZero);
+
+        let deposit = match Offers::<T>::get(id, &who) {
+            Some(offer) => offer.deposit,
+            None => {
+                let deposit = MarketParameters::<T>::get().parameters.offer_deposit;
+                Self::hold(HoldReason::OfferDeposit, &who, deposit)?;
+                worker.offers = worker
+                    .offers
+                    .checked_add(1)
+                    .ok_or(Error::<T>::AmountTooLarge)?;
+                Workers::<T>::insert(&who, worker);
+                OfferCounts::<T>::try_mutate(id, |count| {
+                    *count = count.checked_add(1).ok_or(Error::<T>::AmountTooLarge)?;
+                    Ok::<_, Error<T>>(())
+                })?;
+                deposit
+            }
+        };
+        Offers::<T>::insert(
+            id,
+            &who,
+            Offer {
+                prices,
+                capacity,
+                deposit,
+            },
+        );
+        Self::deposit_event(Event::OfferSet {
+            model: id,
+            worker: who,
+            price_input: prices.input,
+            price_output: prices.output,
+            capacity,
+        });
+        Ok(())
+    }
+
+    pub(crate) fn do_remove_offer(who: T::AccountId, id: ModelId) -> DispatchResult {
+        let offer = Offers::<T>::take(id, &who).ok_or(Error::<T>::OfferUnknown)?;
+        Workers::<T>::try_mutate(&who, |worker| {
+            let worker = worker
+                .as_mut()
+                .ok_or_else(|| Self::corrupted("an offer's worker is missing"))?;
+            worker.offers = worker
+                .offers
+                .checked_sub(1)
+                .ok_or_else(|| Self::corrupted("a worker counts too few offers"))?;
+            DispatchResult::Ok(())
+        })?;
+        OfferCounts::<T>::try_mutate_exists(id, |count| {
+            let left = count
+                .unwrap_or(0)
+                .checked_sub(1)
+                .ok_or_else(|| Self::corrupted("a model counts too few offers"))?;
+            *count = (left > 0).then_some(left);
+            DispatchResult::Ok(())
+        })?;
+        Self::release(HoldReason::OfferDeposit, &who, offer.deposit)?;
+        Self::deposit_event(Event::OfferRemoved {
+            model: id,
+            worker: who,
+        });
+        Ok(())
+    }
+}
