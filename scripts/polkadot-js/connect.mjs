@@ -29,11 +29,13 @@ export class Refused extends Explained {
   /**
    * @param {string} error its name, such as `inference.EscrowTooSmall`
    * @param {string} docs the sentence that the chain's metadata has about it
+   * @param {bigint} fee the transaction fee, which is paid all the same
    */
-  constructor(error, docs) {
-    super(`the chain refused: ${error}${docs ? `. ${docs}` : ''}`);
+  constructor(error, docs, fee) {
+    super(`the chain refused: ${error}${docs && `. ${docs}`}\n  (the transaction fee of ${formatGen(fee)} is paid)`);
     this.error = error;
     this.docs = docs;
+    this.fee = fee;
   }
 }
 
@@ -141,7 +143,7 @@ export function signAndFinalize(api, transaction, signer) {
       } else if (status.isFinalized) {
         unsubscribe();
         if (dispatchError) {
-          reject(refusal(api, dispatchError));
+          reject(refusal(api, dispatchError, transactionFee(api, events)));
           return;
         }
         const blockHash = status.asFinalized.toHex();
@@ -162,18 +164,17 @@ export function signAndFinalize(api, transaction, signer) {
 }
 
 /** Turns the chain's error into its name and the sentence about it in the metadata. */
-function refusal(api, dispatchError) {
+function refusal(api, dispatchError, fee) {
   if (dispatchError.isModule) {
     const { section, name, docs } = api.registry.findMetaError(dispatchError.asModule);
-    return new Refused(`${section}.${name}`, docs.join(' ').trim());
+    return new Refused(`${section}.${name}`, docs.join(' ').trim(), fee);
   }
   if (dispatchError.isToken) {
-    const docs = dispatchError.asToken.isFundsUnavailable
-      ? 'The account has too little free money: lower the amount, or send GEN to the account first'
-      : '';
-    return new Refused(`token.${dispatchError.asToken.type}`, docs);
+    const poor = dispatchError.asToken.isFundsUnavailable;
+    const docs = poor ? 'The account has too little free money: lower the amount, or add funds' : '';
+    return new Refused(`token.${dispatchError.asToken.type}`, docs, fee);
   }
-  return new Refused(dispatchError.toString(), '');
+  return new Refused(dispatchError.toString(), '', fee);
 }
 
 function transactionFee(api, events) {

@@ -229,15 +229,12 @@ export function startExample(file, args) {
   return new Program(file, process.execPath, [join(EXAMPLES, file), ...args], { NO_COLOR: '1' });
 }
 
-/**
- * Runs `body` and ends `programs` after it; when it fails, their last lines go
- * along with the error.
- */
-export async function withPrograms(programs, body) {
+/** Runs `body`; if it fails, the last lines of these programs go along with the error. */
+export async function withLogs(programs, body) {
   try {
     return await body();
   } catch (error) {
-    error.message += `\n${programs.map(({ log }) => log).join('\n')}`;
+    error.message += `\n${programs().map(({ log }) => log).join('\n')}`;
     throw error;
   }
 }

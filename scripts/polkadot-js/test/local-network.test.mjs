@@ -1,0 +1,70 @@
+// Two validators: neither finalises alone, and one that was cut off in the
+// middle of its work finds back.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { eventually, freePort, rpc, sleep, startNode, temporaryFolder, withLogs } from './processes.mjs';
+
+const ALICE_NODE_KEY = '0'.repeat(63) + '1';
+const BOB_NODE_KEY = '0'.repeat(63) + '2';
+
+const height = async ({ rpcPort }, hash) => Number((await rpc(rpcPort, 'chain_getHeader', hash ? [hash] : [])).number);
+const finalizedHeight = async (node) => height(node, await rpc(node.rpcPort, 'chain_getFinalizedHead'));
+const blockHash = (node, number) => rpc(node.rpcPort, 'chain_getBlockHash', [number]);
+
+/** Waits until both have finalised `number`, and checks that it is the same block. */
+async function finalizeTogether(nodes, number, seconds) {
+  await eventually(`both validators to finalise block ${number}`, seconds, async () =>
+    (await Promise.all(nodes.map(finalizedHeight))).every((finalized) => finalized >= number),
+  );
+  const [one, other] = await Promise.all(nodes.map((node) => blockHash(node, number)));
+  assert.equal(one, other, `both finalised the same block ${number}`);
+}
+
+let alice;
+let bob;
+let startBob;
+
+before(async () => {
+  alice = await startNode('alice', [
+    ...['--chain', 'local', '--alice', '--node-key', ALICE_NODE_KEY],
+    ...['--base-path', temporaryFolder()],
+  ]);
+  const peer = await rpc(alice.rpcPort, 'system_localPeerId');
+  const data = temporaryFolder();
+  const ports = { rpcPort: await freePort(), port: await freePort() };
+  startBob = () =>
+    startNode(
+      'bob',
+      [
+        ...['--chain', 'local', '--bob', '--node-key', BOB_NODE_KEY, '--base-path', data],
+        ...['--bootnodes', `/ip4/127.0.0.1/tcp/${alice.port}/p2p/${peer}`],
+      ],
+      ports,
+    );
+  bob = await startBob();
+});
+after(() => Promise.all([alice?.stop(), bob?.stop()]));
+
+const both = () => [alice, bob];
+
+test('two validators finalise together', () =>
+  withLogs(both, async () => {
+    await finalizeTogether([alice, bob], 3, 60);
+  }));
+
+test('a killed validator is missed, catches up on its data, and finality goes on', () =>
+  withLogs(both, async () => {
+    await bob.kill();
+    // Votes that were on their way may still finalise a block or two.
+    await sleep(2_000);
+    const stuck = await finalizedHeight(alice);
+    const best = await height(alice);
+    await eventually('alice to make three blocks alone', 30, async () => (await height(alice)) >= best + 3);
+    assert.equal(await finalizedHeight(alice), stuck, 'one of two validators finalises nothing');
+
+    const known = await height(alice);
+    bob = await startBob();
+    await eventually('bob to catch up', 60, async () => (await height(bob)) >= known);
+    await finalizeTogether([alice, bob], known + 2, 90);
+  }));
