@@ -120,9 +120,10 @@ async function follow(api, job, fromBlock, seconds, until) {
     }
     last = view.unwrap();
     if (last.worker.isSome && !worker) {
-      const before = await api.at(await api.rpc.chain.getBlockHash(number - 1));
       const address = last.worker.unwrap().toString();
-      worker = { address, before: await balanceOf(before, address) };
+      // Its balance before the claim, unless the claim is older than this program.
+      const unclaimed = status && (await api.at(await api.rpc.chain.getBlockHash(number - 1)));
+      worker = { address, before: unclaimed && (await balanceOf(unclaimed, address)) };
     }
     if (last.status.type !== status) {
       status = last.status.type;

@@ -252,6 +252,31 @@ test('without a worker, the example explains why it does not post', () =>
     assert.deepEqual(await balance('//Charlie'), initial);
   }));
 
+test('who stops waiting learns the job’s number and how to go on', { concurrency: true }, async (t) => {
+  const post = (key, ...options) =>
+    startExample('submit-job.mjs', [QUESTION, '--key', key, '--max-fee', '0.5', '--url', node.url, ...options]);
+  const goOn = /To go on waiting: node submit-job\.mjs --job \d+ --url ws:/;
+  const outOfTime = t.test('when the time is over', () =>
+    withNode(async () => {
+      const example = post('//Charlie', '--timeout', '3');
+      assert.equal(await example.exited, 3, example.log);
+      assert.match(example.log, /no answer within 3 s; the job is open\. /);
+      assert.match(example.log, goOn);
+    }),
+  );
+  const interrupted = t.test('with Ctrl-C', () =>
+    withNode(async () => {
+      const example = post('//Dave');
+      await eventually('the job to be open', 30, () => /^block \d+ +open$/m.test(example.stdout));
+      example.signal('SIGINT');
+      assert.equal(await example.exited, 130, example.log);
+      assert.match(example.log, /stopped waiting; job \d+ goes on without this program/);
+      assert.match(example.log, goOn);
+    }),
+  );
+  await Promise.all([outOfTime, interrupted]);
+});
+
 test('a record is dropped after its retention, and the rest of its deposit comes back', () =>
   withNode(async () => {
     // Parameters change for later jobs only; these are forgotten after two blocks.
