@@ -1,0 +1,116 @@
+//! A linear layer: a packed matrix, a bias, and how its work is split.
+
+use genesisflow_canonical::kernels::{Kernel, PackedMatrix, QuantizedRows, TILE};
+
+use crate::{
+    threads::Split,
+    weights::{TensorSource, WeightsError},
+};
+
+use super::check_magnitudes;
+
+#[derive(Debug)]
+pub(super) struct Linear {
+    matrix: PackedMatrix,
+    bias: Option<Vec<f32>>,
+}
+
+impl Linear {
+    /// Loads tensors of `columns` columns as one matrix, their rows one below the other.
+    ///
+    /// `weights`: names with their numbers of rows. `biases`: the same for biases; empty if the
+    /// layer has none.
+    pub(super) fn load<N: AsRef<str>>(
+        source: &mut dyn TensorSource,
+        weights: &[(N, usize)],
+        columns: usize,
+        biases: &[(N, usize)],
+    ) -> Result<Self, WeightsError> {
+        // Checked against the file before memory is taken for the matrix.
+        let total = weights.iter().map(|(_, rows)| rows).sum();
+        let mut matrix: Option<PackedMatrix> = None;
+        let mut first = 0;
+        for (name, rows) in weights {
+            let name = name.as_ref();
+            source.rows(name, &[*rows, columns], &mut |row, weights| {
+                matrix
+                    .get_or_insert_with(|| PackedMatrix::zeros(total, columns))
+                    .set_row(first + row, weights)
+                    .map_err(|fault| WeightsError::Values {
+                        name: name.into(),
+                        reason: format!("row {row}: {fault}"),
+                    })
+            })?;
+            first += rows;
+        }
+        let mut bias = Vec::new();
+        for (name, rows) in biases {
+            let part = source.vector(name.as_ref(), *rows)?;
+            check_magnitudes(name.as_ref(), &part)?;
+            bias.extend_from_slice(&part);
+        }
+        Ok(Self {
+            matrix: matrix.unwrap_or_else(|| PackedMatrix::zeros(0, columns)),
+            bias: (!biases.is_empty()).then_some(bias),
+        })
+    }
+
+    pub(super) fn matrix(&self) -> &PackedMatrix {
+        &self.matrix
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.matrix.bytes()
+    }
+
+    /// Multiply-adds for one row of activations.
+    pub(super) fn work(&self) -> u64 {
+        self.matrix.rows() as u64 * self.matrix.columns() as u64
+    }
+
+    /// Applies the layer to every row of `x`; `out`: `[row of x][output]`. `tiled` is scratch.
+    pub(super) fn apply(
+        &self,
+        kernel: Kernel,
+        split: Split,
+        x: &QuantizedRows,
+        tiled: &mut Vec<f32>,
+        out: &mut [f32],
+    ) {
+        let (rows, outputs, tiles) = (x.rows(), self.matrix.rows(), self.matrix.tiles());
+        debug_assert_eq!(out.len(), rows * outputs);
+        if rows == 0 {
+            return;
+        }
+        let work = rows as u64 * self.work();
+        let tile_len = rows * TILE;
+        // A few pieces for each thread, so that a delayed one does not hold up the rest.
+        let pieces = match split.parts(work) {
+            1 => 1,
+            parts => (4 * parts)
+                .min((work >> 17) as usize)
+                .clamp(parts, tiles.max(parts)),
+        };
+        let tiles_each = tiles.div_ceil(pieces).max(1);
+        tiled.resize(tiles * tile_len, 0.0);
+        split.chunks(tiled, tiles_each * tile_len, work, |index, chunk| {
+            let first = index * tiles_each;
+            let last = first + chunk.len() / tile_len;
+            kernel.linear(&self.matrix, x, first..last, chunk);
+        });
+        for (tile, tiled) in tiled.chunks_exact(tile_len).enumerate() {
+            let first = tile * TILE;
+            let n = TILE.min(outputs - first);
+            for (out, tiled) in out.chunks_exact_mut(outputs).zip(tiled.chunks_exact(TILE)) {
+                out[first..first + n].copy_from_slice(&tiled[..n]);
+            }
+        }
+        if let Some(bias) = &self.bias {
+            for out in out.chunks_exact_mut(outputs) {
+                for (y, bias) in out.iter_mut().zip(bias) {
+                    *y += bias;
+                }
+            }
+        }
+    }
+}

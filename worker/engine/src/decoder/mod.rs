@@ -1,0 +1,250 @@
+//! The decoder: one forward pass for every family, driven by [`DecoderConfig`].
+
+mod forward;
+mod kv_cache;
+mod linear;
+
+pub use forward::{Fed, FeedFault, Sequence};
+
+use genesisflow_canonical::{
+    kernels::Kernel,
+    rms_norm::MAX_PARAMETER,
+    rope::{self},
+};
+
+use crate::{
+    config::{ConfigError, DecoderConfig},
+    threads::Threads,
+    weights::{TensorSource, WeightsError},
+};
+use linear::Linear;
+
+/// Why a decoder cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum DecoderError {
+    /// The config's numbers do not fit together.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The weights do not fit the config, or hold values the definition refuses.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+}
+
+/// A decoder's weights, quantised and packed, and what it runs on.
+#[derive(Debug)]
+pub struct Decoder {
+    config: DecoderConfig,
+    embedding: Linear,
+    layers: Vec<Layer>,
+    final_norm: Vec<f32>,
+    /// Absent if the embedding is the head.
+    head: Option<Linear>,
+    /// Rotary frequencies of a head's pairs.
+    frequencies: Vec<f64>,
+    /// Multiply-adds for one token through all layers.
+    work_per_token: u64,
+    kernel: Kernel,
+    threads: Threads,
+}
+
+#[derive(Debug)]
+struct Layer {
+    attention_norm: Vec<f32>,
+    /// Rows of queries, keys and values, one below the other.
+    qkv: Linear,
+    query_norm: Option<Vec<f32>>,
+    key_norm: Option<Vec<f32>>,
+    output: Linear,
+    mlp_norm: Vec<f32>,
+    /// Rows of gate and up, one below the other.
+    gate_up: Linear,
+    down: Linear,
+}
+
+impl Decoder {
+    /// Builds a decoder from tensors with Hugging Face names.
+    ///
+    /// # Errors
+    /// [`DecoderError`] if the config is unusable, a tensor is missing, has another shape or a
+    /// value the definition refuses, or belongs to nothing in the config.
+    pub fn new(
+        config: DecoderConfig,
+        source: &mut dyn TensorSource,
+        kernel: Kernel,
+        threads: Threads,
+    ) -> Result<Self, DecoderError> {
+        config.check()?;
+        let c = &config;
+        let hidden = c.hidden_size;
+        let embedding = Linear::load(
+            source,
+            &[("model.embed_tokens.weight", c.vocab_size)],
+            hidden,
+            &[],
+        )?;
+        let mut layers = Vec::new();
+        for index in 0..c.layers {
+            layers.push(Layer::load(c, source, index)?);
+        }
+        let final_norm = norm(source, "model.norm.weight", hidden)?;
+        let head = if c.tied_embeddings {
+            None
+        } else {
+            Some(Linear::load(
+                source,
+                &[("lm_head.weight", c.vocab_size)],
+                hidden,
+                &[],
+            )?)
+        };
+        if let Some(name) = source.unused() {
+            // Files of tied models often repeat the embedding as the head.
+            if !(c.tied_embeddings && name == "lm_head.weight") {
+                return Err(WeightsError::UnusedTensor(name).into());
+            }
+        }
+        let frequencies = (0..c.head_dim / 2)
+            .map(|i| rope::frequency(c.rope_theta, i, c.head_dim, c.rope_scaling))
+            .collect();
+        let work_per_token = layers.iter().map(Layer::work).sum();
+        Ok(Self {
+            embedding,
+            layers,
+            final_norm,
+            head,
+            frequencies,
+            work_per_token,
+            kernel,
+            threads,
+            config,
+        })
+    }
+
+    /// What it is made of.
+    pub fn config(&self) -> &DecoderConfig {
+        &self.config
+    }
+
+    /// The kernel it runs on.
+    pub fn kernel(&self) -> Kernel {
+        self.kernel
+    }
+
+    /// The threads it runs on.
+    pub fn threads(&self) -> &Threads {
+        &self.threads
+    }
+
+    /// Bytes of its packed weights.
+    pub fn bytes(&self) -> usize {
+        let layers: usize = self
+            .layers
+            .iter()
+            .flat_map(|l| [&l.qkv, &l.output, &l.gate_up, &l.down])
+            .map(Linear::bytes)
+            .sum();
+        layers + self.embedding.bytes() + self.head.as_ref().map_or(0, Linear::bytes)
+    }
+
+    fn head(&self) -> &Linear {
+        self.head.as_ref().unwrap_or(&self.embedding)
+    }
+}
+
+impl Layer {
+    fn load(
+        c: &DecoderConfig,
+        source: &mut dyn TensorSource,
+        index: usize,
+    ) -> Result<Self, WeightsError> {
+        let name = |part: &str| format!("model.layers.{index}.{part}");
+        let linear = |source: &mut dyn TensorSource, parts: &[(&str, usize)], columns, bias| {
+            let weights: Vec<_> = parts
+                .iter()
+                .map(|(part, rows)| (name(&format!("{part}.weight")), *rows))
+                .collect();
+            let biases: Vec<_> = parts
+                .iter()
+                .filter(|_| bias)
+                .map(|(part, rows)| (name(&format!("{part}.bias")), *rows))
+                .collect();
+            let borrowed = |names: &[(String, usize)]| -> Vec<(String, usize)> { names.to_vec() };
+            Linear::load(source, &borrowed(&weights), columns, &borrowed(&biases))
+        };
+        let (queries, keys) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
+        let head_norm = |source: &mut dyn TensorSource, part: &str| {
+            c.qk_norm
+                .then(|| norm(source, &name(part), c.head_dim))
+                .transpose()
+        };
+        Ok(Self {
+            attention_norm: norm(source, &name("input_layernorm.weight"), c.hidden_size)?,
+            qkv: linear(
+                source,
+                &[
+                    ("self_attn.q_proj", queries),
+                    ("self_attn.k_proj", keys),
+                    ("self_attn.v_proj", keys),
+                ],
+                c.hidden_size,
+                c.qkv_bias,
+            )?,
+            query_norm: head_norm(source, "self_attn.q_norm.weight")?,
+            key_norm: head_norm(source, "self_attn.k_norm.weight")?,
+            output: linear(
+                source,
+                &[("self_attn.o_proj", c.hidden_size)],
+                queries,
+                c.output_bias,
+            )?,
+            mlp_norm: norm(
+                source,
+                &name("post_attention_layernorm.weight"),
+                c.hidden_size,
+            )?,
+            gate_up: linear(
+                source,
+                &[
+                    ("mlp.gate_proj", c.intermediate_size),
+                    ("mlp.up_proj", c.intermediate_size),
+                ],
+                c.hidden_size,
+                c.mlp_bias,
+            )?,
+            down: linear(
+                source,
+                &[("mlp.down_proj", c.hidden_size)],
+                c.intermediate_size,
+                c.mlp_bias,
+            )?,
+        })
+    }
+
+    fn work(&self) -> u64 {
+        [&self.qkv, &self.output, &self.gate_up, &self.down]
+            .into_iter()
+            .map(Linear::work)
+            .sum()
+    }
+}
+
+/// A norm's weight, checked.
+fn norm(source: &mut dyn TensorSource, name: &str, len: usize) -> Result<Vec<f32>, WeightsError> {
+    let weight = source.vector(name, len)?;
+    check_magnitudes(name, &weight)?;
+    Ok(weight)
+}
+
+/// Refuses norm weights and biases beyond 2^20, infinities and NaN.
+fn check_magnitudes(name: &str, values: &[f32]) -> Result<(), WeightsError> {
+    match values.iter().position(|v| !(v.abs() <= MAX_PARAMETER)) {
+        None => Ok(()),
+        Some(at) => Err(WeightsError::Values {
+            name: name.into(),
+            reason: format!(
+                "element {at} is {}, norm weights and biases must lie within ±1,048,576",
+                values[at]
+            ),
+        }),
+    }
+}

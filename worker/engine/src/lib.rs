@@ -1,0 +1,48 @@
+//! Runs models in canonical arithmetic: the same model, input and seed give the same bits on
+//! every machine.
+//!
+//! ```no_run
+//! use genesisflow_engine::{GenerateRequest, Model, Prompt, Sampling};
+//! use std::ops::ControlFlow;
+//!
+//! let model = Model::load("models/example".as_ref())?;
+//! let request = GenerateRequest {
+//!     model_id: [0; 32],
+//!     prompt: Prompt::Text("Two and two?".into()),
+//!     sampling: Sampling::GREEDY,
+//!     seed: [0; 32],
+//!     max_output: 32,
+//!     stop_tokens: vec![2],
+//!     context: 512,
+//!     output_bytes: 16 * 1024,
+//!     evidence_bytes: 16 * 1024,
+//! };
+//! let result = model.generate(&request, &mut |_token| ControlFlow::Continue(()))?;
+//! println!("{} ({} tokens)", result.text, result.tokens.len());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! What happens where: [`config`] reads what a decoder is made of, [`weights`] the tensors,
+//! [`decoder`] is the forward pass over the kernels of `genesisflow-canonical`, [`text`] and
+//! [`template`] turn input into tokens and tokens into text, [`Model::generate`] puts them
+//! together. The engine knows no chain.
+
+pub mod config;
+pub mod decoder;
+mod generate;
+mod model;
+mod request;
+pub mod template;
+pub mod text;
+pub mod threads;
+pub mod weights;
+
+pub use model::{LoadError, LoadOptions, Model, KERNEL_VARIABLE, THREADS_VARIABLE};
+pub use request::{
+    FaultCode, Finish, GenerateError, GenerateRequest, Generation, Prompt, Sampling,
+};
+pub use text::PromptError;
+
+/// Version of this engine, published with every result. Results do not depend on it; it tells
+/// which build to look at when two disagree.
+pub const ENGINE_VERSION: u32 = 1;

@@ -1,0 +1,244 @@
+//! Text to tokens and back: the tokenizer, the chat template, and the one decoding of an output.
+
+use std::{
+    fs, io,
+    panic::{self, AssertUnwindSafe},
+    path::Path,
+};
+
+use serde_json::Value;
+use tokenizers::Tokenizer;
+
+use crate::{
+    request::Prompt,
+    template::{parse_messages, ChatTemplate, Message, TemplateFault},
+};
+
+/// What is wrong with the tokenizer or the chat template.
+#[derive(Debug, thiserror::Error)]
+pub enum TextError {
+    /// A file cannot be read.
+    #[error("cannot read {file}: {source}")]
+    Io {
+        /// The file.
+        file: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The tokenizer cannot be used.
+    #[error("tokenizer.json cannot be used: {0}")]
+    Tokenizer(String),
+    /// tokenizer_config.json cannot be used.
+    #[error("tokenizer_config.json cannot be used: {0}")]
+    TokenizerConfig(String),
+    /// The chat template cannot be used.
+    #[error("the model is refused: {0}")]
+    Template(#[from] TemplateFault),
+}
+
+/// Why an input gives no prompt.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PromptError {
+    /// The template fails on this input: a result in itself, a template fault.
+    #[error("template fault: {0}")]
+    Template(#[from] TemplateFault),
+    /// Messages need a chat template, and the model has none.
+    #[error("the model has no chat template, so it takes no list of messages; send plain text")]
+    NoChatTemplate,
+    /// The prompt has no token.
+    #[error("the prompt is empty")]
+    Empty,
+    /// The model was made without a tokenizer, so it takes token ids only.
+    #[error("the model has no tokenizer, so it takes token ids only")]
+    NoTokenizer,
+    /// The tokenizer failed on this text.
+    #[error("the tokenizer failed on this text: {0}")]
+    Tokenizer(String),
+}
+
+/// A model's tokenizer and its chat template, if it has one.
+#[derive(Debug)]
+pub struct TextProcessor {
+    tokenizer: Tokenizer,
+    template: Option<ChatTemplate>,
+}
+
+impl TextProcessor {
+    /// Loads `tokenizer.json`, `tokenizer_config.json` (optional) and `chat_template.jinja`
+    /// (optional, takes precedence over a template in tokenizer_config.json).
+    ///
+    /// # Errors
+    /// [`TextError`] if a file cannot be read or used.
+    pub fn load(dir: &Path) -> Result<Self, TextError> {
+        let tokenizer = read(&dir.join("tokenizer.json"))?.ok_or_else(|| TextError::Io {
+            file: dir.join("tokenizer.json").display().to_string(),
+            source: io::ErrorKind::NotFound.into(),
+        })?;
+        let config = read(&dir.join("tokenizer_config.json"))?;
+        let template = match read(&dir.join("chat_template.jinja"))? {
+            Some(bytes) => Some(String::from_utf8(bytes).map_err(|e| {
+                TextError::Template(TemplateFault(format!("chat_template.jinja: {e}")))
+            })?),
+            None => None,
+        };
+        Self::new(&tokenizer, config.as_deref(), template)
+    }
+
+    /// Makes a text processor from the files' bytes.
+    ///
+    /// # Errors
+    /// [`TextError`] if one of them cannot be used.
+    pub fn new(
+        tokenizer: &[u8],
+        tokenizer_config: Option<&[u8]>,
+        template: Option<String>,
+    ) -> Result<Self, TextError> {
+        let json: Value =
+            serde_json::from_slice(tokenizer).map_err(|e| TextError::Tokenizer(e.to_string()))?;
+        if json
+            .pointer("/model/dropout")
+            .is_some_and(|d| d.as_f64() != Some(0.0) && !d.is_null())
+        {
+            return Err(TextError::Tokenizer(
+                "its model has `dropout`, which makes tokens random; set it to null".into(),
+            ));
+        }
+        let mut tokenizer = guarded(|| Tokenizer::from_bytes(tokenizer))
+            .map_err(TextError::Tokenizer)?
+            .map_err(|e| TextError::Tokenizer(e.to_string()))?;
+        // A prompt is never cut or filled up, whatever the file says.
+        tokenizer
+            .with_truncation(None)
+            .map_err(|e| TextError::Tokenizer(e.to_string()))?;
+        tokenizer.with_padding(None);
+
+        let config = match tokenizer_config {
+            Some(bytes) => serde_json::from_slice(bytes)
+                .map_err(|e| TextError::TokenizerConfig(e.to_string()))?,
+            None => Value::Null,
+        };
+        let template = match template {
+            Some(source) => Some(source),
+            None => configured_template(&config)?,
+        };
+        let template = template
+            .map(|source| ChatTemplate::new(source, special_tokens(&config)))
+            .transpose()?;
+        Ok(Self {
+            tokenizer,
+            template,
+        })
+    }
+
+    /// Whether the model has a chat template.
+    pub fn has_template(&self) -> bool {
+        self.template.is_some()
+    }
+
+    /// The tokens of a prompt.
+    ///
+    /// Text that a template rendered is encoded as it is; other text gets the special tokens the
+    /// tokenizer's own post-processor adds (a BOS, for some models), and no others.
+    ///
+    /// # Errors
+    /// [`PromptError`].
+    pub fn encode(&self, prompt: &Prompt) -> Result<Vec<u32>, PromptError> {
+        let tokens = match (prompt, &self.template) {
+            (Prompt::Tokens(tokens), _) => tokens.clone(),
+            (Prompt::Raw(text), _) | (Prompt::Text(text), None) => self.tokens(text, true)?,
+            (Prompt::Text(text), Some(template)) => {
+                let message = Message {
+                    role: "user".into(),
+                    content: text.clone(),
+                };
+                self.tokens(&template.render(&[message])?, false)?
+            }
+            (Prompt::Messages(json), Some(template)) => {
+                self.tokens(&template.render(&parse_messages(json)?)?, false)?
+            }
+            (Prompt::Messages(_), None) => return Err(PromptError::NoChatTemplate),
+        };
+        if tokens.is_empty() {
+            return Err(PromptError::Empty);
+        }
+        Ok(tokens)
+    }
+
+    fn tokens(&self, text: &str, add_special: bool) -> Result<Vec<u32>, PromptError> {
+        let encoding = guarded(|| self.tokenizer.encode_fast(text, add_special))
+            .map_err(PromptError::Tokenizer)?
+            .map_err(|e| PromptError::Tokenizer(e.to_string()))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// The text of output tokens.
+    ///
+    /// Special tokens and ids outside the vocabulary add nothing; bytes that are no UTF-8, an
+    /// unfinished character at the end among them, become U+FFFD.
+    ///
+    /// # Errors
+    /// What the tokenizer says; a loaded tokenizer that decodes at all does not fail on some ids.
+    pub fn decode(&self, tokens: &[u32]) -> Result<String, PromptError> {
+        guarded(|| self.tokenizer.decode(tokens, true))
+            .map_err(PromptError::Tokenizer)?
+            .map_err(|e| PromptError::Tokenizer(e.to_string()))
+    }
+}
+
+/// Runs a call into the tokenizer's library, which may panic on hostile files.
+fn guarded<T>(f: impl FnOnce() -> T) -> Result<T, String> {
+    panic::catch_unwind(AssertUnwindSafe(f)).map_err(|panic| {
+        let reason = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("no reason given");
+        format!("it breaks the tokenizer library: {reason}")
+    })
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>, TextError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(TextError::Io {
+            file: path.display().to_string(),
+            source,
+        }),
+    }
+}
+
+/// `chat_template`: a string, or a list of named ones, of which `default` is taken.
+fn configured_template(config: &Value) -> Result<Option<String>, TextError> {
+    match config.get("chat_template") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(source)) => Ok(Some(source.clone())),
+        Some(Value::Array(templates)) => templates
+            .iter()
+            .find(|t| t.get("name").and_then(Value::as_str) == Some("default"))
+            .and_then(|t| t.get("template").and_then(Value::as_str))
+            .map(|source| Some(source.to_owned()))
+            .ok_or_else(|| {
+                TextError::TokenizerConfig(
+                    "`chat_template` is a list without a template named `default`".into(),
+                )
+            }),
+        Some(_) => Err(TextError::TokenizerConfig(
+            "`chat_template` must be a string or a list of named templates".into(),
+        )),
+    }
+}
+
+/// The special tokens of tokenizer_config.json that templates may name.
+fn special_tokens(config: &Value) -> Vec<(String, String)> {
+    ["bos_token", "eos_token", "pad_token", "unk_token"]
+        .into_iter()
+        .filter_map(|name| {
+            let token = config.get(name)?;
+            let text = token
+                .as_str()
+                .or_else(|| token.get("content").and_then(Value::as_str))?;
+            Some((name.to_owned(), text.to_owned()))
+        })
+        .collect()
+}
