@@ -1,2 +1,2 @@
-//! The worker's binary.
+//! The worker binary.
 fn main() {}

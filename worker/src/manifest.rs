@@ -1,9 +1,10 @@
 //! From a model folder to its manifest, and back to a check of the folder.
 //!
-//! A folder is laid out as on Hugging Face: `config.json`, `model.safetensors`
-//! (or its parts), `tokenizer.json`, and `tokenizer_config.json` if there is
-//! one. What those files do not say, the terms above all, stands in a
-//! `manifest.toml` beside them or is given as flags:
+//! A folder is laid out as on Hugging Face: `config.json`, `model.safetensors`,
+//! `tokenizer.json`, and `tokenizer_config.json` and `chat_template.jinja` if
+//! there are any: the files that the engine reads. What they do not say, the
+//! terms above all, stands in a `manifest.toml` beside them or is given as
+//! flags:
 //!
 //! ```toml
 //! name = "Genesis Tiny"
@@ -44,7 +45,11 @@ use std::{
 const DESCRIPTION: &str = "manifest.toml";
 const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
-const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+/// Files that decide the result if they are there, and need not be.
+const OPTIONAL: [(FileRole, &str); 2] = [
+    (FileRole::ChatTemplate, "tokenizer_config.json"),
+    (FileRole::ChatTemplate, "chat_template.jinja"),
+];
 const GENERATION_CONFIG: &str = "generation_config.json";
 const WEIGHTS: &str = "model.safetensors";
 
@@ -92,10 +97,12 @@ impl ModelFolder {
     }
 }
 
-/// Makes sure that `dir` holds exactly the files of `manifest`.
+/// Makes sure that `dir` holds exactly the files of `manifest`, as far as the
+/// engine reads them.
 ///
 /// # Errors
-/// [`Kind::Model`], naming the first file that is missing or differs.
+/// [`Kind::Model`], naming the first file that is missing, differs, or would
+/// change the result without being in the manifest.
 pub fn check_files(dir: &Path, manifest: &ModelManifest) -> Result<()> {
     for file in &manifest.files {
         let path = dir.join(&*text(&file.path));
@@ -112,6 +119,23 @@ pub fn check_files(dir: &Path, manifest: &ModelManifest) -> Result<()> {
                 file.size
             ))
             .fix("restore the file, or register the changed folder as a new model with `model register` and make an `offer` for it"));
+        }
+    }
+    for (_, name) in OPTIONAL {
+        let is_listed = manifest
+            .files
+            .iter()
+            .any(|file| file.path[..] == *name.as_bytes());
+        if !is_listed && dir.join(name).exists() {
+            return Err(Error::new(
+                Kind::Model,
+                format!(
+                    "the model folder {} has a {name} that the manifest on the chain does not know",
+                    dir.display()
+                ),
+            )
+            .because("it would change what the model is given to read")
+            .fix("remove the file, or register the folder as a new model with `model register` and make an `offer` for it"));
         }
     }
     Ok(())
@@ -265,54 +289,24 @@ impl Description {
 
 /// The files of a folder that decide what the model computes, hashed.
 fn files(dir: &Path) -> Result<Vec<ModelFile>> {
-    let mut found = vec![(FileRole::Config, CONFIG.to_owned())];
-    if dir.join(WEIGHTS).is_file() {
-        found.push((FileRole::Weights, WEIGHTS.to_owned()));
-    } else {
-        let parts = weight_parts(dir)?;
-        if parts.is_empty() {
-            return Err(Error::new(
-                Kind::Model,
-                format!("the folder {} has no weights", dir.display()),
-            )
-            .fix(format!("put {WEIGHTS} into it")));
-        }
-        found.extend(parts.into_iter().map(|part| (FileRole::Weights, part)));
-    }
-    found.push((FileRole::Tokenizer, TOKENIZER.to_owned()));
-    if dir.join(TOKENIZER_CONFIG).is_file() {
-        found.push((FileRole::ChatTemplate, TOKENIZER_CONFIG.to_owned()));
-    }
+    let mut found = vec![
+        (FileRole::Config, CONFIG),
+        (FileRole::Weights, WEIGHTS),
+        (FileRole::Tokenizer, TOKENIZER),
+    ];
+    found.extend(OPTIONAL.iter().filter(|(_, name)| dir.join(name).exists()));
     found
         .into_iter()
         .map(|(role, name)| {
-            let (sha256, size) = hash(&dir.join(&name))?;
+            let (sha256, size) = hash(&dir.join(name))?;
             Ok(ModelFile {
                 role,
-                path: bounded("file name", name.into_bytes())?,
+                path: bounded("file name", name.as_bytes().to_vec())?,
                 sha256,
                 size,
             })
         })
         .collect()
-}
-
-/// Names such as `model-00001-of-00002.safetensors`, in order.
-fn weight_parts(dir: &Path) -> Result<Vec<String>> {
-    let unreadable = |error: std::io::Error| malformed(dir, error);
-    let mut parts = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(unreadable)? {
-        let name = entry
-            .map_err(unreadable)?
-            .file_name()
-            .to_string_lossy()
-            .into_owned();
-        if name.starts_with("model-") && name.ends_with(".safetensors") {
-            parts.push(name);
-        }
-    }
-    parts.sort();
-    Ok(parts)
 }
 
 /// SHA-256 and size of a file.
@@ -493,7 +487,7 @@ mod tests {
     fn what_is_missing_is_named() {
         for (file, expected) in [
             (CONFIG, "config.json"),
-            (WEIGHTS, "no weights"),
+            (WEIGHTS, "model.safetensors"),
             (TOKENIZER, "tokenizer.json"),
             (DESCRIPTION, "seat-pay"),
         ] {
@@ -523,18 +517,15 @@ mod tests {
     }
 
     #[test]
-    fn weights_in_parts_are_taken_in_order() {
+    fn a_template_is_part_of_the_model_and_cannot_be_added_later() {
         let dir = folder();
-        std::fs::remove_file(dir.path().join(WEIGHTS)).unwrap();
-        for part in [
-            "model-00002-of-00002.safetensors",
-            "model-00001-of-00002.safetensors",
-        ] {
-            std::fs::write(dir.path().join(part), part).unwrap();
-        }
-        let manifest = describe(dir.path()).unwrap().manifest;
-        let names: Vec<_> = manifest.files.iter().map(|file| text(&file.path)).collect();
-        assert_eq!(names[1], "model-00001-of-00002.safetensors");
-        assert_eq!(names[2], "model-00002-of-00002.safetensors");
+        let bare = describe(dir.path()).unwrap().manifest;
+        std::fs::write(dir.path().join("chat_template.jinja"), "{{ 1 }}").unwrap();
+        let error = check_files(dir.path(), &bare).unwrap_err();
+        assert!(error.to_string().contains("chat_template.jinja"), "{error}");
+        let templated = describe(dir.path()).unwrap().manifest;
+        assert_eq!(templated.files[3].role, FileRole::ChatTemplate);
+        check_files(dir.path(), &templated).unwrap();
+        assert_ne!(templated.id(), bare.id());
     }
 }

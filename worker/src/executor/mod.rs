@@ -1,8 +1,8 @@
 //! Runs jobs. A trait, so that other backends can stand beside the engine.
 
-//mod engine;
+mod engine;
 
-//pub use engine::EngineExecutor;
+pub use engine::EngineExecutor;
 
 use crate::journal::Delivery;
 use async_trait::async_trait;

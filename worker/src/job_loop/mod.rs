@@ -39,6 +39,8 @@ use tokio::task::JoinSet;
 const RECONCILE_EVERY: BlockNumber = 100;
 /// Blocks between two notes of the finalised block in the journal.
 const NOTE_HEAD_EVERY: BlockNumber = 16;
+/// How many blocks behind a node may be that stands in for another.
+const LONGEST_STEP_BACK: BlockNumber = 30;
 /// Blocks for which a job is left alone after the chain refused to let us claim it.
 const AFTER_REFUSED_CLAIM: BlockNumber = 50;
 
@@ -107,7 +109,7 @@ pub struct JobLoop<M, E> {
     unoffered: HashSet<ModelId>,
     last: Option<Head>,
     reconciled_at: Option<BlockNumber>,
-    noted_at: BlockNumber,
+    noted_at: Option<BlockNumber>,
 }
 
 impl<M: Market, E: Executor> JobLoop<M, E> {
@@ -122,7 +124,7 @@ impl<M: Market, E: Executor> JobLoop<M, E> {
             unoffered: HashSet::new(),
             last: None,
             reconciled_at: None,
-            noted_at: 0,
+            noted_at: None,
         }
     }
 
@@ -215,16 +217,25 @@ impl<M: Market, E: Executor> JobLoop<M, E> {
     async fn look(&mut self) -> MarketResult<()> {
         let view = self.worker.market.finalized().await?;
         let head = view.head();
-        if self.last == Some(head) {
-            return Ok(());
+        if let Some(last) = self.last {
+            if head.number.saturating_add(LONGEST_STEP_BACK) < last.number {
+                return Err(went_back(last, head).into());
+            }
+            // A node behind the one asked before: its news are old.
+            if head.number <= last.number {
+                return Ok(());
+            }
         }
         self.resume(&view).await?;
         for index in 0..self.models.len() {
             self.claim_from(&view, self.models[index]).await?;
         }
-        if head.number >= self.noted_at.saturating_add(NOTE_HEAD_EVERY) {
+        let is_due = self
+            .noted_at
+            .is_none_or(|at| head.number >= at.saturating_add(NOTE_HEAD_EVERY));
+        if is_due {
             self.worker.journal.set_head(head)?;
-            self.noted_at = head.number;
+            self.noted_at = Some(head.number);
         }
         self.last = Some(head);
         Ok(())
@@ -401,6 +412,17 @@ impl<M: Market, E: Executor> JobLoop<M, E> {
         self.declined
             .retain(|job, until| head < *until && open.contains(job));
     }
+}
+
+fn went_back(last: Head, head: Head) -> Error {
+    Error::new(
+        Kind::WrongChain,
+        format!(
+            "the chain went back from finalised block {} to {}",
+            last.number, head.number
+        ),
+    )
+    .fix("if this is a development chain that was started anew, start the worker again: it puts its old journal aside; else check the node, which is not in sync")
 }
 
 /// What to do about an open job.

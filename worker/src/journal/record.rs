@@ -67,6 +67,14 @@ impl Stage {
             Self::Done { .. } => "done",
         }
     }
+
+    /// How the job ended, if it has.
+    pub fn outcome(&self) -> Option<Outcome> {
+        match self {
+            Self::Done { outcome } => Some(*outcome),
+            _ => None,
+        }
+    }
 }
 
 /// A signed transaction.
@@ -108,6 +116,18 @@ pub enum Outcome {
     /// The chain dropped its record before this worker saw how it ended.
     #[codec(index = 3)]
     Pruned,
+}
+
+impl Outcome {
+    /// A word or two for `status`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::NotClaimed => "not claimed",
+            Self::Late => "late",
+            Self::Pruned => "pruned",
+        }
+    }
 }
 
 impl Record {

@@ -1,0 +1,47 @@
+//! The commands, one file each, and what they have in common.
+//!
+//! Every command that changes the chain reads it first and changes only what
+//! differs, so that each can be repeated at will.
+
+mod model;
+mod offer;
+mod register;
+mod run;
+mod status;
+
+use crate::{
+    chain::Chain,
+    cli::{Cli, Command},
+    config::Settings,
+    error::Result,
+    key::{no_key, Key},
+};
+
+/// Runs the command that was typed.
+///
+/// # Errors
+/// Whatever keeps the command from doing what it says.
+pub async fn run(cli: Cli, settings: Settings) -> Result<()> {
+    match cli.command {
+        Command::Register(args) => register::run(&settings, &args).await,
+        Command::Model(command) => model::run(&settings, &command).await,
+        Command::Offer(args) => offer::run(&settings, &args).await,
+        Command::Run(args) => run::run(settings.with_run_args(&args)).await,
+        Command::Status(args) => status::run(&settings, &args).await,
+    }
+}
+
+/// The key that the settings name.
+fn key(settings: &Settings) -> Result<Key> {
+    Key::load(settings.key.as_ref().ok_or_else(no_key)?)
+}
+
+/// The chain and key that the settings name.
+async fn connect(settings: &Settings) -> Result<Chain> {
+    Chain::connect(&settings.url, key(settings)?).await
+}
+
+/// An account as wallets show it.
+fn address(account: [u8; 32]) -> String {
+    subxt::utils::AccountId32(account).to_string()
+}

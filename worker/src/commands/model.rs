@@ -1,0 +1,111 @@
+//! `model`: describe a model folder, and register it.
+
+use super::connect;
+use crate::{
+    amount::Amount,
+    chain::metadata::{bounded, runtime},
+    cli::{ModelArgs, ModelCommand},
+    config::Settings,
+    error::{Error, Kind, Result},
+    manifest::{text, ModelFolder},
+    model_store::{shown, ModelStore},
+};
+
+/// Runs a command on models.
+pub async fn run(settings: &Settings, command: &ModelCommand) -> Result<()> {
+    match command {
+        ModelCommand::Id(args) => {
+            println!("{}", shown(ModelFolder::describe(args)?.id()));
+            Ok(())
+        }
+        ModelCommand::Show(args) => {
+            show(&ModelFolder::describe(args)?);
+            Ok(())
+        }
+        ModelCommand::Register(args) => register(settings, args).await,
+    }
+}
+
+async fn register(settings: &Settings, args: &ModelArgs) -> Result<()> {
+    let folder = ModelFolder::describe(args)?;
+    let id = folder.id();
+    let mut store = ModelStore::open(&settings.data_dir)?;
+    let chain = connect(settings).await?;
+    let view = chain.view().await?;
+    let known = view.model(id).await.map_err(|e| chain.give_up(e))?;
+    if known.is_some_and(|model| !model.retired) {
+        store.note(id, &folder.dir)?;
+        println!("Registered already: {}", shown(id));
+        return Ok(());
+    }
+    let bytes = folder.bytes();
+    let parameters = view.parameters().await.map_err(|e| chain.give_up(e))?;
+    let parameters = parameters.parameters;
+    let deposit = parameters
+        .model_deposit_per_byte
+        .saturating_mul(bytes.len() as u128)
+        .saturating_add(parameters.model_deposit);
+    let free = view.free_balance().await.map_err(|e| chain.give_up(e))?;
+    if free <= deposit {
+        return Err(Error::new(
+            Kind::Account,
+            format!(
+                "the deposit for this model is {}, the account has {} free",
+                Amount(deposit),
+                Amount(free)
+            ),
+        )
+        .fix("send GEN to the account that `status` shows; the deposit returns when the model is retired"));
+    }
+    let call = runtime::transactions()
+        .inference()
+        .register_model(bounded(bytes));
+    chain.execute("register the model", &call).await?;
+    store.note(id, &folder.dir)?;
+    println!(
+        "Registered {} for a deposit of {}: {}",
+        text(&folder.manifest.name),
+        Amount(deposit),
+        shown(id)
+    );
+    Ok(())
+}
+
+fn show(folder: &ModelFolder) {
+    let manifest = &folder.manifest;
+    println!("id            {}", shown(folder.id()));
+    println!("name          {}", text(&manifest.name));
+    println!("architecture  {}", text(&manifest.architecture));
+    println!("canonical     version {}", manifest.canonical_version);
+    for file in &manifest.files {
+        println!(
+            "file          {} ({:?}, {} bytes, sha256 {})",
+            text(&file.path),
+            file.role,
+            file.size,
+            hex::encode(file.sha256)
+        );
+    }
+    println!("stop tokens   {:?}", manifest.stop_tokens.to_vec());
+    let limits = &manifest.limits;
+    println!(
+        "limits        {} tokens of context, {} of output, {} of prompt formatting",
+        limits.context, limits.max_output, limits.prompt_overhead
+    );
+    for source in &manifest.sources {
+        println!("source        {}", text(source));
+    }
+    let terms = &manifest.terms;
+    println!(
+        "terms         at least {} per input token, {} per output token, {} per job",
+        Amount(terms.min_price_input),
+        Amount(terms.min_price_output),
+        Amount(terms.min_fee)
+    );
+    println!(
+        "auditors      replay {} tokens/s, {} % of the fee per seat",
+        terms.replay_rate,
+        terms.seat_pay.deconstruct()
+    );
+    println!("on chain      {} bytes", folder.bytes().len());
+}
