@@ -46,7 +46,7 @@ pub use seed::sampling_seed;
 /// 32 bytes that name something by its hash.
 pub use sp_core::H256;
 
-use sp_core::{bounded_vec::BoundedVec, ConstU32};
+use sp_core::{bounded::BoundedVec, ConstU32};
 
 /// An amount of the native token in base units (1 GEN = 10^12 base units).
 pub type Balance = u128;

@@ -10,7 +10,7 @@ use alloc::{collections::BTreeSet, vec::Vec};
 use codec::{Decode, DecodeAll, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use sp_arithmetic::Percent;
-use sp_core::{bounded_vec::BoundedVec, ConstU32};
+use sp_core::{bounded::BoundedVec, ConstU32};
 
 /// The version of the canonical arithmetic that this chain knows.
 pub const CANONICAL_VERSION: u16 = 1;

@@ -1,0 +1,12 @@
+//! The GenesisFlow node: produces blocks with BABE, finalises them with GRANDPA,
+//! and runs the inference marketplace.
+
+mod chain_spec;
+mod cli;
+mod command;
+mod rpc;
+mod service;
+
+fn main() -> sc_cli::Result<()> {
+    command::run()
+}

@@ -1,0 +1,3 @@
+//! Pallets whose weights are measured on this runtime.
+
+frame_benchmarking::define_benchmarks!([pallet_inference, crate::Inference]);

@@ -1,0 +1,1 @@
+//! Weights measured on this runtime; `scripts/weights.sh` makes them.
