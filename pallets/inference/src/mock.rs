@@ -1,0 +1,464 @@
+//! A chain for the tests: this pallet, balances, and a market small enough to count on fingers.
+//!
+//! Every test runs inside [`market`], which checks at the end that all invariants hold and that no
+//! money appeared or vanished.
+
+use crate as pallet_inference;
+use crate::{jobs::Job, primitives::*, Error, Event, HoldReason, Jobs, MarketParameters, Pallet};
+use codec::Encode;
+use frame_support::{
+    assert_ok, derive_impl,
+    dispatch::PostDispatchInfo,
+    parameter_types,
+    traits::{
+        fungible::{Inspect, InspectHold},
+        ConstU128, ConstU32, Get, Hooks,
+    },
+    weights::Weight,
+    BoundedVec,
+};
+use sp_runtime::{BuildStorage, DispatchError, Percent, Permill};
+
+#[frame_support::runtime]
+mod runtime {
+    #[runtime::runtime]
+    #[runtime::derive(
+        RuntimeCall,
+        RuntimeEvent,
+        RuntimeError,
+        RuntimeOrigin,
+        RuntimeFreezeReason,
+        RuntimeHoldReason,
+        RuntimeSlashReason,
+        RuntimeLockId,
+        RuntimeTask,
+        RuntimeViewFunction
+    )]
+    pub struct Test;
+
+    #[runtime::pallet_index(0)]
+    pub type System = frame_system;
+    #[runtime::pallet_index(1)]
+    pub type Balances = pallet_balances;
+    #[runtime::pallet_index(2)]
+    pub type Inference = pallet_inference;
+}
+
+pub type AccountId = u64;
+
+/// Existential deposit.
+pub const ED: Balance = 100;
+
+parameter_types! {
+    pub const TreasuryAccount: AccountId = TREASURY;
+}
+
+#[derive_impl(frame_system::config_preludes::TestDefaultConfig)]
+impl frame_system::Config for Test {
+    type Block = frame_system::mocking::MockBlockU32<Test>;
+    type AccountData = pallet_balances::AccountData<Balance>;
+}
+
+#[derive_impl(pallet_balances::config_preludes::TestDefaultConfig)]
+impl pallet_balances::Config for Test {
+    type AccountStore = System;
+    type Balance = Balance;
+    type ExistentialDeposit = ConstU128<ED>;
+    type FreezeIdentifier = u8;
+    type MaxFreezes = ConstU32<2>;
+}
+
+impl pallet_inference::Config for Test {
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Currency = Balances;
+    type BlockNumberProvider = System;
+    type ParametersOrigin = frame_system::EnsureRoot<AccountId>;
+    type TreasuryAccount = TreasuryAccount;
+    type MaxUnbondingChunks = ConstU32<4>;
+    type MaxClaims = ConstU32<5>;
+    type WeightInfo = ();
+}
+
+/// Asks.
+pub const ALICE: AccountId = 1;
+/// Works.
+pub const BOB: AccountId = 2;
+/// Works too.
+pub const CAROL: AccountId = 3;
+/// Registered the model.
+pub const DAVE: AccountId = 4;
+/// Has no part in anything.
+pub const EVE: AccountId = 5;
+/// Owns nothing.
+pub const NOBODY: AccountId = 6;
+/// Receives the protocol's share.
+pub const TREASURY: AccountId = 99;
+
+/// What everybody but NOBODY and the treasury starts with.
+pub const WEALTH: Balance = 1_000_000;
+/// What BOB and CAROL stake.
+pub const STAKE: Balance = 100_000;
+/// BOB's prices, and CAROL's.
+pub const PRICES: Prices = Prices {
+    input: 10,
+    output: 20,
+};
+/// The usual input: 5 bytes, so at most 10 input units with the model's overhead.
+pub const INPUT: &str = "hello";
+/// The usual output limit: at most 160 bytes of output and 40 of evidence.
+pub const MAX_OUTPUT: u32 = 10;
+/// The usual escrow.
+pub const MAX_FEE: Balance = 1_000;
+/// What the usual job costs at most at [`PRICES`]: 10 x 10 + 10 x 20.
+pub const WORST_CASE: Balance = 300;
+/// Stake behind the usual job.
+pub const EXPOSURE: Balance = 50 * WORST_CASE;
+/// What the usual delivery uses: 4 in, 3 out.
+pub const USAGE: Usage = Usage {
+    input: 4,
+    output: 3,
+};
+/// What the usual delivery costs: less than 4 x 10 + 3 x 20 would be the model's least fee.
+pub const FEE: Balance = 110;
+/// The usual output.
+pub const OUTPUT: &str = "hola";
+/// Deposit of the usual job: record, input, output and evidence.
+pub const JOB_DEPOSIT: Balance = 20 + 5 + 160 + 40;
+/// Prepaid delivery of the usual job.
+pub const DELIVERY_FEE: Balance = 7 + 2 * (160 + 40);
+
+/// The market's parameters in tests.
+pub fn parameters() -> Parameters {
+    Parameters {
+        exclusive_window: 5,
+        open_window: 20,
+        max_open_window: 100,
+        deliver_window: 10,
+        max_deliver_window: 50,
+        review_window: 15,
+        retention: 30,
+        unbonding_period: 80,
+        protocol_share: Permill::from_percent(1),
+        late_share: Permill::from_percent(50),
+        exposure_factor: 50,
+        min_stake: 10_000,
+        model_deposit: 500,
+        model_deposit_per_byte: 1,
+        offer_deposit: 50,
+        job_deposit: 20,
+        job_deposit_per_byte: 1,
+        delivery_fee: 7,
+        delivery_fee_per_byte: 2,
+    }
+}
+
+/// A manifest that registers.
+pub fn manifest() -> ModelManifest {
+    let file = |role, path: &str| ModelFile {
+        role,
+        path: bytes(path),
+        sha256: H256::repeat_byte(7),
+        size: 1_000,
+    };
+    ModelManifest {
+        name: bytes("tiny"),
+        task: Task::TextGeneration,
+        architecture: bytes("llama"),
+        canonical_version: 1,
+        files: vec![
+            file(FileRole::Config, "config.json"),
+            file(FileRole::Weights, "model.safetensors"),
+            file(FileRole::Tokenizer, "tokenizer.json"),
+        ]
+        .try_into()
+        .unwrap(),
+        stop_tokens: vec![2].try_into().unwrap(),
+        limits: ModelLimits {
+            context: 100,
+            max_output: 40,
+            prompt_overhead: 5,
+        },
+        sources: vec![bytes("https://example.org/tiny")].try_into().unwrap(),
+        terms: ModelTerms {
+            min_price_input: 2,
+            min_price_output: 3,
+            min_fee: 110,
+            replay_rate: 1_000,
+            seat_pay: Percent::from_percent(10),
+        },
+    }
+}
+
+/// The id of [`manifest`]'s model.
+pub fn model() -> ModelId {
+    manifest().id()
+}
+
+/// Bytes for a bounded argument.
+pub fn bytes<S: Get<u32>>(text: &str) -> BoundedVec<u8, S> {
+    text.as_bytes()
+        .to_vec()
+        .try_into()
+        .expect("short enough for a test")
+}
+
+/// The usual chain before anything happened, at block 1.
+pub fn new_chain() -> sp_io::TestExternalities {
+    let mut balances: Vec<_> = [ALICE, BOB, CAROL, DAVE, EVE]
+        .iter()
+        .map(|who| (*who, WEALTH))
+        .collect();
+    balances.push((TREASURY, ED));
+    let storage = RuntimeGenesisConfig {
+        system: Default::default(),
+        balances: pallet_balances::GenesisConfig {
+            balances,
+            ..Default::default()
+        },
+        inference: pallet_inference::GenesisConfig {
+            parameters: parameters(),
+            ..Default::default()
+        },
+    }
+    .build_storage()
+    .expect("the genesis of the tests is sound");
+    let mut chain = sp_io::TestExternalities::new(storage);
+    chain.execute_with(|| System::set_block_number(1));
+    chain
+}
+
+/// Runs a test on the usual chain, with DAVE's model registered and BOB and CAROL offering it.
+pub fn market(test: impl FnOnce()) {
+    bare_market(|| {
+        assert_ok!(Inference::register_model(
+            signed(DAVE),
+            registration(&manifest())
+        ));
+        for worker in [BOB, CAROL] {
+            assert_ok!(Inference::register_worker(signed(worker), STAKE, bytes("")));
+            assert_ok!(offer(worker, PRICES, 3));
+        }
+        System::reset_events();
+        test()
+    });
+}
+
+/// Runs a test on the usual chain without any model or worker.
+pub fn bare_market(test: impl FnOnce()) {
+    new_chain().execute_with(|| {
+        let issuance = Balances::total_issuance();
+        test();
+        check_everything();
+        assert_eq!(
+            Balances::total_issuance(),
+            issuance,
+            "money appeared or vanished"
+        );
+    });
+}
+
+/// Checks all invariants of market and balances.
+pub fn check_everything() {
+    if let Err(error) = Pallet::<Test>::do_try_state() {
+        panic!("a promise of the market is broken: {error:?}");
+    }
+    let everything: Balance = frame_system::Account::<Test>::iter_values()
+        .map(|a| a.data.free + a.data.reserved)
+        .sum();
+    assert_eq!(
+        Balances::total_issuance(),
+        everything,
+        "issuance is not the sum of balances"
+    );
+}
+
+/// The origin of a signed call.
+pub fn signed(who: AccountId) -> RuntimeOrigin {
+    RuntimeOrigin::signed(who)
+}
+
+/// A manifest's bytes as they are registered.
+pub fn registration(manifest: &ModelManifest) -> ManifestBytes {
+    manifest
+        .encode()
+        .try_into()
+        .expect("the manifests of the tests are short")
+}
+
+/// Offers the usual model.
+pub fn offer(worker: AccountId, prices: Prices, capacity: u32) -> Result<(), DispatchError> {
+    Inference::set_offer(
+        signed(worker),
+        model(),
+        prices.input,
+        prices.output,
+        capacity,
+    )
+}
+
+/// ALICE submits the usual job.
+pub fn submit() -> JobId {
+    submit_from(ALICE)
+}
+
+/// Somebody submits the usual job.
+pub fn submit_from(who: AccountId) -> JobId {
+    assert_ok!(Inference::submit_job(
+        signed(who),
+        model(),
+        bytes(INPUT),
+        MAX_OUTPUT,
+        MAX_FEE
+    ));
+    last_job()
+}
+
+/// ALICE submits the usual job under conditions.
+pub fn submit_under(conditions: JobConditions<AccountId>) -> Result<JobId, DispatchError> {
+    Inference::submit_job_with(
+        signed(ALICE),
+        model(),
+        bytes(INPUT),
+        MAX_OUTPUT,
+        MAX_FEE,
+        JobOptions::default(),
+        conditions,
+    )?;
+    Ok(last_job())
+}
+
+/// The job submitted last.
+pub fn last_job() -> JobId {
+    crate::NextJobId::<Test>::get() - 1
+}
+
+/// What the usual worker says about the usual result: token ids 5, 600 and 2.
+pub fn result_claim() -> ResultClaim {
+    ResultClaim {
+        usage: USAGE,
+        fault: None,
+        trace: H256::repeat_byte(3),
+        engine_version: 1,
+    }
+}
+
+/// Delivers the usual result.
+pub fn deliver(worker: AccountId, job: JobId) -> Result<PostDispatchInfo, DispatchError> {
+    deliver_with(worker, job, OUTPUT.as_bytes(), &[5, 600, 2], result_claim())
+}
+
+/// Delivers a result.
+pub fn deliver_with(
+    worker: AccountId,
+    job: JobId,
+    output: &[u8],
+    ids: &[u32],
+    claim: ResultClaim,
+) -> Result<PostDispatchInfo, DispatchError> {
+    let output = output
+        .to_vec()
+        .try_into()
+        .expect("outputs of the tests are short");
+    let evidence = evidence::encode(ids)
+        .try_into()
+        .expect("evidence of the tests is short");
+    Inference::deliver(signed(worker), job, output, evidence, claim).map_err(|e| e.error)
+}
+
+/// A job that BOB has claimed.
+pub fn claimed() -> JobId {
+    let job = submit();
+    assert_ok!(Inference::claim_job(signed(BOB), job));
+    job
+}
+
+/// A job that BOB has delivered.
+pub fn delivered() -> JobId {
+    let job = claimed();
+    assert_ok!(deliver(BOB, job));
+    job
+}
+
+/// A job's record.
+pub fn job(id: JobId) -> Job<AccountId> {
+    Jobs::<Test>::get(id).expect("the job is kept")
+}
+
+/// Where a job stands.
+pub fn status(id: JobId) -> JobStatus {
+    job(id).state.status()
+}
+
+/// The present block.
+pub fn now() -> BlockNumber {
+    System::block_number()
+}
+
+/// Goes to a block without running anything on the way, as if all blocks were full.
+pub fn jump_to(block: BlockNumber) {
+    System::set_block_number(block);
+}
+
+/// Goes to a block through blocks with room for `on_idle`.
+pub fn run_to(block: BlockNumber) {
+    while now() < block {
+        System::set_block_number(now() + 1);
+        idle(Weight::MAX);
+    }
+}
+
+/// Runs `on_idle` in the present block; returns what it used.
+pub fn idle(weight: Weight) -> Weight {
+    Inference::on_idle(now(), weight)
+}
+
+/// What is held on an account.
+pub fn held(who: AccountId, reason: HoldReason) -> Balance {
+    Balances::balance_on_hold(&reason.into(), &who)
+}
+
+/// An account's free balance.
+pub fn free(who: AccountId) -> Balance {
+    Balances::balance(&who)
+}
+
+/// Everything that an account owns, held or free.
+pub fn wealth(who: AccountId) -> Balance {
+    Balances::total_balance(&who)
+}
+
+/// Changes the parameters, as root.
+pub fn reparametrise(change: impl FnOnce(&mut Parameters)) {
+    let mut parameters = MarketParameters::<Test>::get().parameters;
+    change(&mut parameters);
+    assert_ok!(Inference::set_parameters(RuntimeOrigin::root(), parameters));
+}
+
+/// The market's events since the last look.
+pub fn events() -> Vec<Event<Test>> {
+    let events = System::read_events_for_pallet::<Event<Test>>();
+    System::reset_events();
+    events
+}
+
+/// Asserts that a call is refused before it touches anything.
+#[track_caller]
+pub fn refuses<R>(call: impl FnOnce() -> Result<R, DispatchError>, error: Error<Test>) {
+    let before = state_root();
+    assert_eq!(call().err(), Some(error.into()));
+    assert_eq!(state_root(), before, "a refused call touched something");
+}
+
+/// Asserts that a dispatched call fails. What it did on the way is undone, as in every block.
+#[track_caller]
+pub fn undoes<R>(call: impl FnOnce() -> Result<R, DispatchError>, error: Error<Test>) {
+    let before = state_root();
+    let refusal = frame_support::storage::with_storage_layer(call).err();
+    assert_eq!(refusal, Some(error.into()));
+    assert_eq!(state_root(), before, "a failed call was not undone");
+}
+
+/// A hash over all storage.
+pub fn state_root() -> Vec<u8> {
+    sp_io::storage::root(sp_runtime::StateVersion::V1)
+}

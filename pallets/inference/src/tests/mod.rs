@@ -1,0 +1,16 @@
+//! The tests, one file per call or theme.
+
+mod cancel;
+mod claim;
+mod deliver;
+mod lateness;
+mod models;
+mod money;
+mod offers;
+mod parameters;
+mod progress;
+mod pruning;
+mod settle;
+mod submit;
+mod views;
+mod workers;
