@@ -18,9 +18,9 @@
 //! The library exists for the binary `genesisflow-worker` and its tests.
 
 pub mod amount;
-//pub mod chain;
+pub mod chain;
 pub mod cli;
-//pub mod commands;
+pub mod commands;
 pub mod config;
 pub mod error;
 pub mod executor;

@@ -52,8 +52,9 @@ impl Client {
     pub async fn connect(url: &str) -> Result<Self> {
         if !url.starts_with("ws://") && !url.starts_with("wss://") {
             return Err(
-                Error::new(Kind::Usage, format!("`{url}` is no WebSocket address"))
-                    .fix("give --url an address such as ws://127.0.0.1:9944 or wss://node.example.org"),
+                Error::new(Kind::Usage, format!("`{url}` is no WebSocket address")).fix(
+                    "give --url an address such as ws://127.0.0.1:9944 or wss://node.example.org",
+                ),
             );
         }
         first_contact(url).await?;
@@ -100,11 +101,9 @@ impl Client {
 
     /// Whether this is a development or local test chain.
     pub async fn is_development(&self) -> Result<bool> {
-        let kind: serde_json::Value = ask(self
-            .raw
-            .request("system_chainType", rpc_params![]))
-        .await
-        .map_err(|cause| unreachable(&self.url, cause))?;
+        let kind: serde_json::Value = ask(self.raw.request("system_chainType", rpc_params![]))
+            .await
+            .map_err(|cause| unreachable(&self.url, cause))?;
         Ok(matches!(kind.as_str(), Some("Development" | "Local")))
     }
 
@@ -148,7 +147,9 @@ pub async fn ask<T, E: std::fmt::Display>(
 }
 
 /// Waits for `work`, but not for ever.
-pub async fn within<T>(work: impl std::future::Future<Output = T>) -> std::result::Result<T, String> {
+pub async fn within<T>(
+    work: impl std::future::Future<Output = T>,
+) -> std::result::Result<T, String> {
     // Longer than a request may take, because some work is several requests.
     tokio::time::timeout(2 * REQUEST_TIMEOUT, work)
         .await

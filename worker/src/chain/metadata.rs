@@ -79,6 +79,7 @@ fn check_apis(at: &OnlineClientAtBlock<SubstrateConfig>, differing: &mut Vec<&'s
     check! {
         "InferenceApi.job": api.job(0),
         "InferenceApi.job_input": api.job_input(0),
+        "InferenceApi.result": api.result(0),
         "InferenceApi.open_jobs": api.open_jobs(model, None, 0),
         "InferenceApi.jobs_of_worker": api.jobs_of_worker(account.into()),
         "InferenceApi.worker": api.worker(account.into()),

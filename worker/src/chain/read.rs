@@ -11,7 +11,10 @@ use crate::{
 use async_trait::async_trait;
 use codec::{Decode, DecodeAll};
 use genesisflow_primitives::{
-    views::{ClaimView, JobSummary, JobView, ModelView, OfferView, ParametersView, WorkerView},
+    views::{
+        ClaimView, JobSummary, JobView, ModelView, OfferView, ParametersView, ResultView,
+        WorkerView,
+    },
     Balance, BlockNumber, JobId, ModelId, MAX_PAGE,
 };
 use subxt::runtime_apis::Payload;
@@ -46,6 +49,11 @@ impl ChainView {
     /// A model's manifest, as it was registered.
     pub async fn manifest(&self, model: ModelId) -> MarketResult<Option<Vec<u8>>> {
         self.read(api().manifest(model)).await
+    }
+
+    /// What was delivered for a job.
+    pub async fn result(&self, job: JobId) -> MarketResult<Option<ResultView<AccountId>>> {
+        self.read(api().result(job)).await
     }
 
     /// The market's parameters.

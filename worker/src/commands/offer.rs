@@ -30,17 +30,11 @@ pub async fn run(settings: &Settings, args: &OfferArgs) -> Result<()> {
     let prices = Prices { input, output };
     let registered = view.model(model).await.map_err(|e| chain.give_up(e))?;
     check(model, registered, prices)?;
-    if view
-        .worker()
-        .await
-        .map_err(|e| chain.give_up(e))?
-        .is_none()
-    {
-        return Err(Error::new(
-            Kind::Account,
-            "this account is no worker: it has no stake",
-        )
-        .fix("run `genesisflow-worker register --stake GEN` first"));
+    if view.worker().await.map_err(|e| chain.give_up(e))?.is_none() {
+        return Err(
+            Error::new(Kind::Account, "this account is no worker: it has no stake")
+                .fix("run `genesisflow-worker register --stake GEN` first"),
+        );
     }
     if let Ok(dir) = absolute(Path::new(&args.model)) {
         store.note(model, &dir)?;

@@ -126,10 +126,7 @@ async fn models_to_serve(
 ) -> Result<Vec<ModelToLoad>> {
     let mut store = ModelStore::open(&settings.data_dir)?;
     let wanted: Vec<(ModelId, PathBuf)> = if settings.models.is_empty() {
-        store
-            .all()
-            .map(|(id, dir)| (id, dir.to_owned()))
-            .collect()
+        store.all().map(|(id, dir)| (id, dir.to_owned())).collect()
     } else {
         let named = settings.models.iter();
         named

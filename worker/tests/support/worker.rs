@@ -1,0 +1,156 @@
+//! The worker as a process.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    sync::mpsc,
+    time::Duration,
+};
+
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_genesisflow-worker");
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// How to start the worker: which chain, key and data directory.
+#[derive(Clone)]
+pub struct Setup<'a> {
+    pub url: &'a str,
+    pub key: &'a str,
+    pub data: &'a Path,
+}
+
+impl Setup<'_> {
+    /// The worker's command line, without the environment of whoever runs the
+    /// tests.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        forget_environment(&mut command);
+        command
+            .args(["--url", self.url, "--dev-key", self.key])
+            .arg("--data-dir")
+            .arg(self.data)
+            .args(args);
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, args: &[&str]) -> Ended {
+        Ended::from(self.command(args).output().expect("the worker starts"))
+    }
+
+    /// Runs a command that must succeed.
+    pub fn must(&self, args: &[&str]) -> Ended {
+        let ended = self.run(args);
+        assert_eq!(ended.code, Some(0), "{args:?}: {}", ended.stderr);
+        ended
+    }
+
+    /// Starts `run`, pausing where `pause` says.
+    pub fn start(&self, args: &[&str], pause: Option<&str>) -> Running {
+        let mut command = self.command(&[&["run"], args].concat());
+        if let Some(pause) = pause {
+            command.env("GENESISFLOW_TEST_PAUSE", pause);
+        }
+        let mut child = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the worker starts");
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let running = Running { child, lines };
+        running.wait_for("ready");
+        running
+    }
+}
+
+/// Takes the worker's own variables out of a command's environment.
+pub fn forget_environment(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let is_worker = name.to_string_lossy().starts_with("GENESISFLOW_");
+        if is_worker {
+            command.env_remove(name);
+        }
+    }
+}
+
+/// A command that has ended.
+pub struct Ended {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Ended {
+    /// Asserts an exit code, and an explanation that has all of `words` and a
+    /// way out.
+    pub fn explains(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, Some(code), "{}", self.stderr);
+        for word in words {
+            assert!(
+                self.stderr.contains(word),
+                "no {word:?} in:\n{}",
+                self.stderr
+            );
+        }
+        assert!(self.stderr.contains("To fix it:"), "{}", self.stderr);
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+    }
+}
+
+/// A worker at work; killed when dropped.
+pub struct Running {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Running {
+    /// Waits for a line on stdout.
+    pub fn wait_for(&self, line: &str) {
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(found) if found == line => return,
+                Ok(_) => {}
+                Err(error) => panic!("the worker never said {line:?}: {error}"),
+            }
+        }
+    }
+
+    /// SIGKILL: the worker gets no chance to do anything.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and its exit code.
+    pub fn stop(mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(sent.is_ok_and(|status| status.success()));
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
