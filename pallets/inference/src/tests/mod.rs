@@ -10,6 +10,7 @@ mod offers;
 mod parameters;
 mod progress;
 mod pruning;
+mod sequences;
 mod settle;
 mod submit;
 mod views;
