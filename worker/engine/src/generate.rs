@@ -12,16 +12,6 @@ use crate::{
     threads::check_arithmetic,
 };
 
-/// What one run has produced so far.
-#[derive(Default)]
-struct Output {
-    tokens: Vec<u32>,
-    /// States behind the tokens, `[token][hidden_size]`.
-    states: Vec<f32>,
-    text: String,
-    evidence: usize,
-}
-
 impl Model {
     /// Runs a job. `on_token` hears of every token as it is accepted and may stop the run.
     ///
@@ -35,24 +25,12 @@ impl Model {
         on_token: &mut dyn FnMut(u32) -> ControlFlow<()>,
     ) -> Result<Generation, GenerateError> {
         check_arithmetic()?;
-        let sampling = SamplerSettings::new(
-            request.sampling.temperature_milli,
-            request.sampling.top_k,
-            request.sampling.top_p_milli,
-        )
-        .map_err(GenerateError::Sampling)?;
-        if request.max_output == 0 {
-            return Err(GenerateError::NoOutput);
-        }
+        let sampling = request.settings()?;
         let prompt = match self.prompt_tokens(&request.prompt) {
             Ok(prompt) => prompt,
             Err(PromptError::Template(_)) => {
-                let fault = FeedFault {
-                    code: FaultCode::Template,
-                    position: 0,
-                    last_key_row: Vec::new(),
-                };
-                return Ok(self.finish(request, 0, Output::default(), Err(fault)));
+                let end = Err(template_fault());
+                return Ok(Output::default().finish(request, 0, end));
             }
             Err(error) => return Err(error.into()),
         };
@@ -82,15 +60,12 @@ impl Model {
             if on_token(token).is_break() {
                 return Err(GenerateError::Cancelled);
             }
-            if request.stop_tokens.contains(&token) {
-                break Ok(Finish::Stop);
-            }
-            if output.tokens.len() == request.max_output as usize {
-                break Ok(Finish::Length);
+            if let Some(finish) = output.end(request, token) {
+                break Ok(finish);
             }
             next = vec![token];
         };
-        Ok(self.finish(request, prompt.len(), output, end))
+        Ok(output.finish(request, prompt.len(), end))
     }
 
     /// Refuses what cannot be started.
@@ -120,7 +95,7 @@ impl Model {
     }
 
     /// Adds a token to the output, unless it takes the text or the evidence over its limit.
-    fn accept(
+    pub(crate) fn accept(
         &self,
         request: &GenerateRequest,
         output: &mut Output,
@@ -136,16 +111,56 @@ impl Model {
         (output.text, output.evidence) = (text, evidence);
         Ok(true)
     }
+}
 
-    fn finish(
-        &self,
+impl GenerateRequest {
+    /// The sampler's settings, within their limits.
+    pub(crate) fn settings(&self) -> Result<SamplerSettings, GenerateError> {
+        if self.max_output == 0 {
+            return Err(GenerateError::NoOutput);
+        }
+        let sampling = self.sampling;
+        SamplerSettings::new(
+            sampling.temperature_milli,
+            sampling.top_k,
+            sampling.top_p_milli,
+        )
+        .map_err(GenerateError::Sampling)
+    }
+}
+
+/// What a run has produced so far.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    pub(crate) tokens: Vec<u32>,
+    /// States behind the tokens, `[token][hidden_size]`. Kept, because the trace begins with their
+    /// number.
+    pub(crate) states: Vec<f32>,
+    text: String,
+    evidence: usize,
+}
+
+impl Output {
+    /// Whether `token`, the last one, ends the output.
+    pub(crate) fn end(&self, request: &GenerateRequest, token: u32) -> Option<Finish> {
+        if request.stop_tokens.contains(&token) {
+            Some(Finish::Stop)
+        } else if self.tokens.len() == request.max_output as usize {
+            Some(Finish::Length)
+        } else {
+            None
+        }
+    }
+
+    /// The result, with its trace.
+    pub(crate) fn finish(
+        self,
         request: &GenerateRequest,
         prompt_tokens: usize,
-        output: Output,
         end: Result<Finish, FeedFault>,
     ) -> Generation {
-        let mut trace = Trace::new(&request.model_id, output.tokens.len() as u32);
-        trace.state(&output.states);
+        let mut trace = Trace::new(&request.model_id, self.tokens.len() as u32);
+        trace.state(&self.states);
         let finish = end.unwrap_or_else(|fault| {
             trace.last_key_row(&fault.last_key_row);
             Finish::Fault {
@@ -155,20 +170,50 @@ impl Model {
         });
         Generation {
             prompt_tokens: prompt_tokens as u32,
-            tokens: output.tokens,
-            text: output.text,
+            tokens: self.tokens,
+            text: self.text,
             trace: trace.finish(),
             finish,
         }
     }
 }
 
+/// The fault of an input that the template cannot render: before the first position, covering
+/// nothing.
+pub(crate) fn template_fault() -> FeedFault {
+    FeedFault {
+        code: FaultCode::Template,
+        position: 0,
+        last_key_row: Vec::new(),
+    }
+}
+
 /// Bytes of a token id as a SCALE compact integer.
-pub(crate) fn compact_len(id: u32) -> usize {
+fn compact_len(id: u32) -> usize {
     match id {
         0..=0x3f => 1,
         0x40..=0x3fff => 2,
         0x4000..=0x3fff_ffff => 4,
         _ => 5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_is_counted_in_scale_compact_bytes() {
+        for (id, len) in [
+            (0, 1),
+            (63, 1),
+            (64, 2),
+            (16_383, 2),
+            (16_384, 4),
+            ((1 << 30) - 1, 4),
+            (1 << 30, 5),
+        ] {
+            assert_eq!(compact_len(id), len, "{id}");
+        }
     }
 }

@@ -31,6 +31,7 @@ pub mod config;
 pub mod decoder;
 mod generate;
 mod model;
+mod replay;
 mod request;
 pub mod template;
 pub mod text;
@@ -38,6 +39,7 @@ pub mod threads;
 pub mod weights;
 
 pub use model::{LoadError, LoadOptions, Model, KERNEL_VARIABLE, THREADS_VARIABLE};
+pub use replay::Replay;
 pub use request::{
     FaultCode, Finish, GenerateError, GenerateRequest, Generation, Prompt, Sampling,
 };

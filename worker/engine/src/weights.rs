@@ -276,6 +276,12 @@ impl MemoryTensors {
         self.tensors.insert(name, (shape.into(), data));
     }
 
+    /// Names, shapes and elements, in the order of names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[usize], &[f32])> {
+        let tensors = self.tensors.iter();
+        tensors.map(|(name, (shape, data))| (&name[..], &shape[..], &data[..]))
+    }
+
     /// The elements of a tensor, to change them.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut Vec<f32>> {
         self.tensors.get_mut(name).map(|(_, data)| data)

@@ -1,0 +1,186 @@
+//! Replay: checking a result with one prefill instead of a run.
+
+use genesisflow_canonical::SamplerSettings;
+
+use crate::{
+    decoder::{FeedFault, Sequence},
+    generate::{template_fault, Output},
+    model::Model,
+    request::{Finish, GenerateError, GenerateRequest, Generation},
+    text::PromptError,
+    threads::check_arithmetic,
+};
+
+/// Rows of logits computed together.
+const HEAD_ROWS: usize = 32;
+
+/// What a replay of a claimed output found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replay {
+    /// The tokens are the sampler's choice up to the end, and the output ends where it must. The
+    /// generation is what [`Model::generate`] would have returned: text, usage, trace and finish
+    /// are to be compared with the claim.
+    Matches(Generation),
+    /// The output differs from the true one, first at this index. An output that ends too early or
+    /// goes on too long differs at its end.
+    Differs {
+        /// Index in the output tokens.
+        index: u32,
+    },
+}
+
+impl Model {
+    /// Replays a request against claimed output tokens.
+    ///
+    /// # Errors
+    /// [`GenerateError`] if the request itself cannot be run.
+    pub fn replay(
+        &self,
+        request: &GenerateRequest,
+        tokens: &[u32],
+    ) -> Result<Replay, GenerateError> {
+        check_arithmetic()?;
+        let sampling = request.settings()?;
+        let prompt = match self.prompt_tokens(&request.prompt) {
+            Ok(prompt) => prompt,
+            Err(PromptError::Template(_)) if tokens.is_empty() => {
+                let end = Err(template_fault());
+                return Ok(Replay::Matches(Output::default().finish(request, 0, end)));
+            }
+            Err(PromptError::Template(_)) => return Ok(Replay::Differs { index: 0 }),
+            Err(error) => return Err(error.into()),
+        };
+        self.check_fits(&prompt, request)?;
+
+        let followed = self.followed(request, tokens);
+        let fed: Vec<u32> = prompt.iter().chain(followed).copied().collect();
+        let memory = GenerateError::Memory { tokens: fed.len() };
+        let mut sequence = Sequence::new(self.decoder(), fed.len()).ok_or(memory)?;
+        let pass = sequence.feed(&fed, prompt.len() - 1);
+
+        let mut output = Output::default();
+        let hidden_size = self.decoder().config().hidden_size;
+        for states in pass.states.chunks(HEAD_ROWS * hidden_size) {
+            let (logits, overflow) = self.logits_before_overflow(&mut sequence, states);
+            let vocabulary = self.decoder().config().vocab_size;
+            let rows = logits.chunks_exact(vocabulary);
+            for (logits, state) in rows.zip(states.chunks_exact(hidden_size)) {
+                let step = self.replay_step(
+                    request,
+                    sampling,
+                    &mut output,
+                    prompt.len(),
+                    tokens,
+                    logits,
+                    state,
+                )?;
+                match step {
+                    Step::Next => {}
+                    Step::Ends(finish) if output.tokens.len() == tokens.len() => {
+                        return Ok(Replay::Matches(output.finish(
+                            request,
+                            prompt.len(),
+                            Ok(finish),
+                        )));
+                    }
+                    Step::Ends(_) | Step::Differs => {
+                        return Ok(output.differs());
+                    }
+                }
+            }
+            if overflow {
+                let position = prompt.len() - 1 + output.tokens.len();
+                let fault = sequence.head_fault(position);
+                return Ok(self.replayed_fault(request, output, prompt.len(), tokens, fault));
+            }
+        }
+        match pass.fault {
+            Some(fault) => Ok(self.replayed_fault(request, output, prompt.len(), tokens, fault)),
+            // Tokens are left that no honest output has at this place.
+            None => Ok(output.differs()),
+        }
+    }
+
+    /// The claimed tokens worth feeding: up to the end of the longest output, a stop token or an id
+    /// no sampler returns. The last token of an output is never fed.
+    fn followed<'t>(&self, request: &GenerateRequest, tokens: &'t [u32]) -> &'t [u32] {
+        let vocabulary = self.decoder().config().vocab_size;
+        let longest = tokens.len().min(request.max_output as usize - 1);
+        let end = tokens[..longest]
+            .iter()
+            .position(|id| *id as usize >= vocabulary || request.stop_tokens.contains(id));
+        &tokens[..end.unwrap_or(longest)]
+    }
+
+    /// Logits of the states before the first that overflows, and whether one does.
+    fn logits_before_overflow(&self, sequence: &mut Sequence, states: &[f32]) -> (Vec<f32>, bool) {
+        match sequence.logits(states) {
+            Ok(logits) => (logits, false),
+            Err(0) => (Vec::new(), true),
+            Err(row) => {
+                let before = row * self.decoder().config().hidden_size;
+                let logits = sequence.logits(&states[..before]).unwrap_or_default();
+                (logits, true)
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)] // One step of `replay`, split off for its length.
+    fn replay_step(
+        &self,
+        request: &GenerateRequest,
+        sampling: SamplerSettings,
+        output: &mut Output,
+        prompt_len: usize,
+        tokens: &[u32],
+        logits: &[f32],
+        state: &[f32],
+    ) -> Result<Step, GenerateError> {
+        let index = output.tokens.len();
+        let position = (prompt_len + index) as u64;
+        let kernel = self.decoder().kernel();
+        let token = kernel.sample(logits, sampling, &request.seed, position);
+        if !self.accept(request, output, token)? {
+            return Ok(Step::Ends(Finish::ByteLimit));
+        }
+        if tokens.get(index) != Some(&token) {
+            output.tokens.pop();
+            return Ok(Step::Differs);
+        }
+        output.states.extend_from_slice(state);
+        Ok(match output.end(request, token) {
+            Some(finish) => Step::Ends(finish),
+            None => Step::Next,
+        })
+    }
+
+    fn replayed_fault(
+        &self,
+        request: &GenerateRequest,
+        output: Output,
+        prompt_len: usize,
+        tokens: &[u32],
+        fault: FeedFault,
+    ) -> Replay {
+        if output.tokens.len() == tokens.len() {
+            Replay::Matches(output.finish(request, prompt_len, Err(fault)))
+        } else {
+            output.differs()
+        }
+    }
+}
+
+/// What one position of a replay says.
+enum Step {
+    Next,
+    Ends(Finish),
+    Differs,
+}
+
+impl Output {
+    fn differs(&self) -> Replay {
+        Replay::Differs {
+            index: self.tokens.len() as u32,
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Tests of whole models. One binary, because each would link everything again.
+
+mod canonical_vectors;
+mod equivalence;
+mod model_folder;
+mod random_model;
