@@ -25,7 +25,7 @@ const WARM_UP: usize = 50;
 const PROBE_PER_CELL: usize = 16;
 
 /// Shares of the tasks in a batch, in the order of [`Task::ALL`]. Sums and phrases are the hardest.
-const SHARES: [u32; 5] = [14, 14, 32, 12, 28];
+const SHARES: [u32; 5] = [12, 12, 40, 10, 26];
 
 /// How a run is carried out, apart from what it computes.
 pub struct Run {
