@@ -559,7 +559,7 @@ pub mod pallet {
         ManifestTokenizerMissing,
         /// The manifest's canonical version is unknown to this chain. Use version 1.
         ManifestVersionUnknown,
-        /// The manifest's context must exceed its output limit, which must be at least 1.
+        /// The manifest's output limit must be at least 1 and at most its context.
         ManifestLimitsInvalid,
         /// The manifest's prices and its least fee must be above 0.
         ManifestPriceZero,
@@ -623,7 +623,7 @@ pub mod pallet {
         InputNotUtf8,
         /// The output limit must be at least 1.
         OutputLimitZero,
-        /// The output limit is above the model's.
+        /// The output limit is above the model's, or leaves no room for a prompt in its context.
         OutputLimitTooHigh,
         /// The escrow does not cover the worst case even at the model's minimum prices. Raise
         /// max_fee, or lower max_output or the input's length.
@@ -718,6 +718,8 @@ pub mod pallet {
         ParameterUnbondingTooShort,
         /// The protocol's share must be below 100 %.
         ParameterProtocolShareTooHigh,
+        /// The late share must be at most 100 %.
+        ParameterLateShareTooHigh,
         /// The exposure factor must be at least 1.
         ParameterExposureFactorZero,
         /// The minimum stake must be above 0.

@@ -11,6 +11,7 @@ impl<T: Config> From<ParametersError> for Error<T> {
             ParametersError::DefaultAboveMaximum => Self::ParameterDefaultAboveMaximum,
             ParametersError::UnbondingTooShort => Self::ParameterUnbondingTooShort,
             ParametersError::ProtocolShare => Self::ParameterProtocolShareTooHigh,
+            ParametersError::LateShare => Self::ParameterLateShareTooHigh,
             ParametersError::ExposureFactor => Self::ParameterExposureFactorZero,
             ParametersError::MinStake => Self::ParameterMinStakeZero,
         }

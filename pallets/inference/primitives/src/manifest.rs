@@ -174,7 +174,7 @@ pub enum ManifestError {
     Tokenizer,
     /// The canonical version is unknown to this chain.
     CanonicalVersion,
-    /// The context is 0, or the output limit is 0 or leaves no room for a prompt.
+    /// The context is 0, or the output limit is 0 or above the context.
     Limits,
     /// A price or the least fee is 0.
     ZeroPrice,
@@ -196,7 +196,7 @@ impl core::fmt::Display for ManifestError {
             Self::Weights => "at least one file must have the role Weights",
             Self::Tokenizer => "exactly one file must have the role Tokenizer",
             Self::CanonicalVersion => "this chain knows version 1 of the canonical arithmetic only",
-            Self::Limits => "context must exceed max_output, and max_output must be at least 1",
+            Self::Limits => "max_output must be at least 1 and at most context",
             Self::ZeroPrice => "min_price_input, min_price_output and min_fee must be above 0",
             Self::SeatPay => "seat_pay must be 10 to 100 percent",
             Self::ReplayTooSlow => "150 + 4 x ceil(context / replay_rate / 2 s) must not exceed 1,800 blocks: shorten the context or raise replay_rate",
@@ -236,7 +236,7 @@ impl ModelManifest {
             max_output,
             ..
         } = self.limits;
-        if max_output == 0 || max_output >= context {
+        if max_output == 0 || max_output > context {
             return Err(ManifestError::Limits);
         }
         let terms = &self.terms;
@@ -461,13 +461,13 @@ mod tests {
     }
 
     #[test]
-    fn limits_must_leave_room_for_a_prompt() {
+    fn an_output_must_fit_in_the_context() {
         assert_eq!(refused(|m| m.limits.context = 0), ManifestError::Limits);
         assert_eq!(refused(|m| m.limits.max_output = 0), ManifestError::Limits);
-        assert_eq!(
-            refused(|m| m.limits.max_output = 512),
-            ManifestError::Limits
-        );
+        assert_eq!(refused(|m| m.limits.max_output = 513), ManifestError::Limits);
+        let mut manifest = manifest();
+        manifest.limits.max_output = 512;
+        assert_eq!(manifest.check(), Ok(()));
     }
 
     #[test]

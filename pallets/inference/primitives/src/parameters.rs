@@ -97,6 +97,8 @@ pub enum ParametersError {
     UnbondingTooShort,
     /// The protocol would take a whole fee.
     ProtocolShare,
+    /// A late worker would pay more than the job could have cost.
+    LateShare,
     /// The exposure would not cover what a late worker pays.
     ExposureFactor,
     /// Workers need no stake.
@@ -111,7 +113,8 @@ impl core::fmt::Display for ParametersError {
             Self::UnbondingTooShort => {
                 "unbonding_period must exceed max_deliver_window + review_window"
             }
-            Self::ProtocolShare => "protocol_share must be below 100 %",
+            Self::ProtocolShare => "protocol_share must be below 100 % (1,000,000 parts)",
+            Self::LateShare => "late_share must be at most 100 % (1,000,000 parts)",
             Self::ExposureFactor => "exposure_factor must be at least 1",
             Self::MinStake => "min_stake must be above 0",
         })
@@ -151,8 +154,12 @@ impl Parameters {
         if self.unbonding_period <= self.longest_claim() {
             return Err(ParametersError::UnbondingTooShort);
         }
-        if self.protocol_share.is_one() {
+        // SCALE refuses shares above one, but a chain specification's JSON does not.
+        if self.protocol_share >= Permill::one() {
             return Err(ParametersError::ProtocolShare);
+        }
+        if self.late_share > Permill::one() {
+            return Err(ParametersError::LateShare);
         }
         if self.exposure_factor == 0 {
             return Err(ParametersError::ExposureFactor);

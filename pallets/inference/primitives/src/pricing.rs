@@ -60,8 +60,7 @@ pub fn exposure(worst_case_fee: Balance, factor: u32) -> Option<Balance> {
 /// assert_eq!(split_fee(199, Permill::from_percent(1)), (1, 198));
 /// ```
 pub fn split_fee(fee: Balance, protocol_share: Permill) -> (Balance, Balance) {
-    let protocol = share_of(fee, protocol_share);
-    // A share of at most one cannot exceed the whole.
+    let protocol = share_of(fee, protocol_share).min(fee);
     (protocol, fee - protocol)
 }
 

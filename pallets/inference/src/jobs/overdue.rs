@@ -23,7 +23,7 @@ impl<T: Config> Pallet<T> {
 
     /// Applies to a job all that is overdue at `now`. None if that ended with its record.
     ///
-    /// At most five steps: late, open again, expired (or late again), dropped.
+    /// At most three steps: late and open again, expired, dropped.
     pub(crate) fn move_on(
         mut opened: OpenedJob<T::AccountId>,
         now: BlockNumber,

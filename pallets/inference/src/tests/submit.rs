@@ -90,6 +90,22 @@ fn a_long_input_is_charged_for_no_more_than_the_context_holds() {
 }
 
 #[test]
+fn an_output_that_leaves_no_room_for_a_prompt_is_refused() {
+    market(|| {
+        let mut wide = manifest();
+        wide.limits.max_output = wide.limits.context;
+        assert_ok!(Inference::register_model(signed(DAVE), registration(&wide)));
+        let submit = |max_output| {
+            Inference::submit_job(signed(ALICE), wide.id(), bytes("hi"), max_output, MAX_FEE)
+        };
+        refuses(|| submit(100), Error::OutputLimitTooHigh);
+        assert_eq!(Inference::quote(wide.id(), 2, 100), None);
+        assert_ok!(submit(99));
+        assert_eq!(job(last_job()).terms.max_input_units, 1);
+    });
+}
+
+#[test]
 fn the_escrow_must_cover_the_worst_case_at_the_models_least_prices() {
     market(|| {
         // 10 x 2 + 10 x 3 = 50 is below the least fee of 110.
