@@ -3,11 +3,11 @@
 
 use crate::rpc;
 use futures::FutureExt;
-use genesisflow_runtime::{apis::RuntimeApi, opaque::Block};
+use genesisflow_runtime::{apis::RuntimeApi, opaque::Block, Hash};
 use sc_client_api::{Backend, BlockBackend};
 use sc_consensus_babe::{BabeLink, BabeWorkerHandle, SlotProportion};
 use sc_consensus_grandpa::{GrandpaPruningFilter, SharedVoterState};
-use sc_network::Litep2pNetworkBackend;
+use sc_network::{Litep2pNetworkBackend, NetworkBackend};
 use sc_service::{error::Error as ServiceError, Configuration, TaskManager, WarpSyncConfig};
 use sc_telemetry::{Telemetry, TelemetryWorker};
 use sc_transaction_pool_api::OffchainTransactionPoolFactory;
@@ -210,9 +210,10 @@ pub fn new_full(config: Configuration) -> Result<TaskManager, ServiceError> {
             &config.network,
             config.prometheus_registry().cloned(),
         );
-    let metrics = <Litep2pNetworkBackend as sc_network::NetworkBackend<Block, _>>::register_notification_metrics(
-        config.prometheus_registry(),
-    );
+    let metrics =
+        <Litep2pNetworkBackend as NetworkBackend<Block, Hash>>::register_notification_metrics(
+            config.prometheus_registry(),
+        );
     let genesis_hash = client.block_hash(0)?.ok_or_else(|| {
         ServiceError::Other("the database holds no genesis block: purge it".into())
     })?;

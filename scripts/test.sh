@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# All tests: formatting, Rust (unit, property, vectors, worker end to end), then
+# Node.js (metadata, consensus, market end to end with real processes).
+# Ends with one line that sums up every runner: "total: N passed, N failed".
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+started=$SECONDS
+say() { printf '\033[1m[test %3d min]\033[0m %s\n' $(((SECONDS - started) / 60)) "$*"; }
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+
+./scripts/setup.sh || exit 1
+[ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
+failed_steps=0
+
+say "formatting"
+cargo fmt --all -- --check || {
+  echo "run 'cargo fmt --all'" >&2
+  failed_steps=$((failed_steps + 1))
+}
+
+say "building the node and the worker (25 to 35 minutes the first time on two cores)"
+./scripts/build.sh || exit 1
+
+target_dir=$(cargo metadata --format-version 1 --no-deps --locked | node -p 'JSON.parse(require("fs").readFileSync(0)).target_directory')
+export GENESISFLOW_NODE="$target_dir/release/genesisflow-node"
+export GENESISFLOW_WORKER="$target_dir/release/genesisflow-worker"
+
+say "Rust tests"
+cargo test --release --locked --workspace --no-fail-fast 2>&1 | tee "$logs/rust"
+[ "${PIPESTATUS[0]}" -eq 0 ] || failed_steps=$((failed_steps + 1))
+
+say "Polkadot.js and end-to-end tests"
+(cd scripts/polkadot-js && npm test --silent) 2>&1 | tee "$logs/node"
+[ "${PIPESTATUS[0]}" -eq 0 ] || failed_steps=$((failed_steps + 1))
+
+# Adds up "test result: ok. 3 passed; 0 failed; …" of Cargo and "# pass 3", "# fail 0" of Node.js.
+read -r passed failed < <(cat "$logs/rust" "$logs/node" | sed 's/\x1b\[[0-9;]*m//g' | awk '
+  /^test result:/ { for (i = 1; i < NF; i++) { if ($(i + 1) ~ /^passed/) p += $i; if ($(i + 1) ~ /^failed/) f += $i } }
+  /^(#|ℹ) pass / { p += $3 }
+  /^(#|ℹ) fail / { f += $3 }
+  END { print p + 0, f + 0 }')
+# A step that broke without naming a failed test still counts as a failure.
+[ "$failed" -gt 0 ] || failed=$failed_steps
+
+say "done in $(((SECONDS - started) / 60)) min"
+echo "total: $passed passed, $failed failed"
+[ "$failed_steps" -eq 0 ]
