@@ -327,7 +327,7 @@ impl<T: Config> Pallet<T> {
         }
         ensure!(live_jobs.is_empty(), "10: a live job's model is missing");
         ensure!(
-            Manifests::<T>::iter_keys().all(|id| Models::<T>::contains_key(id)),
+            Manifests::<T>::iter_keys().all(Models::<T>::contains_key),
             "10: a manifest without its model"
         );
         Ok(())

@@ -67,6 +67,11 @@ pub struct Worker<MaxChunks: Get<u32>> {
     pub late: u64,
 }
 
+/// How much of `amount` exceeds `other`. A comparison: bookings use checked arithmetic.
+fn excess(amount: Balance, other: Balance) -> Balance {
+    amount.max(other) - other
+}
+
 impl<MaxChunks: Get<u32>> Worker<MaxChunks> {
     /// Stake that is unbonding. At most the stake.
     pub fn unbonding_total(&self) -> Balance {
@@ -77,15 +82,13 @@ impl<MaxChunks: Get<u32>> Worker<MaxChunks> {
 
     /// Stake that is not unbonding.
     pub fn bonded(&self) -> Balance {
-        self.stake
-            .checked_sub(self.unbonding_total())
-            .unwrap_or_default()
+        excess(self.stake, self.unbonding_total())
     }
 
-    /// Stake that new claims can still reserve: bonded and behind no job. None is left if a late
-    /// job's payment has made the exposure exceed what is bonded.
+    /// Stake that new claims can still reserve: bonded and behind no job. None is left if
+    /// unbonding or a late job's payment has made the exposure exceed what is bonded.
     pub fn free_stake(&self) -> Balance {
-        self.bonded().checked_sub(self.exposure).unwrap_or_default()
+        excess(self.bonded(), self.exposure)
     }
 
     /// What can be withdrawn at `now`: unbonded, and not needed by any job.
@@ -95,7 +98,7 @@ impl<MaxChunks: Get<u32>> Worker<MaxChunks> {
             .iter()
             .filter(|chunk| chunk.from <= now)
             .fold(0, |sum: Balance, chunk| sum.saturating_add(chunk.amount));
-        let unneeded = self.stake.checked_sub(self.exposure).unwrap_or_default();
+        let unneeded = excess(self.stake, self.exposure);
         matured.min(unneeded)
     }
 
@@ -114,14 +117,11 @@ impl<MaxChunks: Get<u32>> Worker<MaxChunks> {
     /// None if there is not as much stake.
     pub(crate) fn lose(&mut self, amount: Balance) -> Option<()> {
         self.stake = self.stake.checked_sub(amount)?;
-        let mut excess = self
-            .unbonding_total()
-            .checked_sub(self.stake)
-            .unwrap_or_default();
+        let mut surplus = excess(self.unbonding_total(), self.stake);
         for chunk in self.unbonding.iter_mut().rev() {
-            let taken = chunk.amount.min(excess);
+            let taken = chunk.amount.min(surplus);
             chunk.amount -= taken;
-            excess -= taken;
+            surplus -= taken;
         }
         self.unbonding.retain(|chunk| chunk.amount > 0);
         Some(())

@@ -464,7 +464,10 @@ mod tests {
     fn an_output_must_fit_in_the_context() {
         assert_eq!(refused(|m| m.limits.context = 0), ManifestError::Limits);
         assert_eq!(refused(|m| m.limits.max_output = 0), ManifestError::Limits);
-        assert_eq!(refused(|m| m.limits.max_output = 513), ManifestError::Limits);
+        assert_eq!(
+            refused(|m| m.limits.max_output = 513),
+            ManifestError::Limits
+        );
         let mut manifest = manifest();
         manifest.limits.max_output = 512;
         assert_eq!(manifest.check(), Ok(()));

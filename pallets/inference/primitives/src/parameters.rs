@@ -212,9 +212,11 @@ mod tests {
             refused(|p| p.unbonding_period = 1_950),
             ParametersError::UnbondingTooShort
         );
-        let mut parameters = Parameters::default();
-        parameters.unbonding_period = 1_951;
-        assert_eq!(parameters.check(), Ok(()));
+        let longer = Parameters {
+            unbonding_period: 1_951,
+            ..Parameters::default()
+        };
+        assert_eq!(longer.check(), Ok(()));
     }
 
     #[test]

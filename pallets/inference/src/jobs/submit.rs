@@ -266,9 +266,7 @@ impl<T: Config> Pallet<T> {
         }
         if conditions.min_auditors > 0 {
             let own = u32::from(Offers::<T>::contains_key(model, requester));
-            let others = OfferCounts::<T>::get(model)
-                .checked_sub(own)
-                .unwrap_or_default();
+            let others = OfferCounts::<T>::get(model).saturating_sub(own);
             ensure!(
                 others >= conditions.min_auditors,
                 Error::<T>::TooFewAuditors
