@@ -7,7 +7,7 @@ use genesisflow_worker::{
     config::Settings,
     error::{Error, Kind, Result},
 };
-use std::process::ExitCode;
+use std::{io::IsTerminal, process::ExitCode};
 use tracing_subscriber::EnvFilter;
 
 /// What the daemon says by default: its own doings, and others' worries.
@@ -53,6 +53,7 @@ fn log_to_stderr(args: &CommonArgs, filter: &str, is_daemon: bool) -> Result<()>
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
     if args.log_json {
         log.json().init();

@@ -172,7 +172,7 @@ async fn first_contact(url: &str) -> Result<()> {
             return Err(unreachable(url, cause));
         }
         if !said {
-            tracing::warn!("waiting for the node at {url}: {cause}");
+            tracing::warn!("no node answers at {url}; trying again for some seconds");
             said = true;
         }
         tokio::time::sleep(CONNECT_RETRY).await;
@@ -180,6 +180,9 @@ async fn first_contact(url: &str) -> Result<()> {
 }
 
 fn unreachable(url: &str, cause: impl std::fmt::Display) -> Error {
+    // The layers below each put the same words in front.
+    let cause = cause.to_string();
+    let cause = cause.rsplit("client error: ").next().unwrap_or(&cause);
     Error::new(Kind::Unreachable, format!("cannot reach a node at {url}"))
         .because(cause)
         .fix("start a node (`genesisflow-node --dev` for a development chain), or give the address of one with --url")

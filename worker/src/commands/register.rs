@@ -9,6 +9,7 @@ use crate::{
     error::{Error, Kind, Result},
     market::{Market, View},
 };
+use genesisflow_primitives::Endpoint;
 
 /// Runs `register`.
 pub async fn run(settings: &Settings, args: &RegisterArgs) -> Result<()> {
@@ -18,6 +19,16 @@ pub async fn run(settings: &Settings, args: &RegisterArgs) -> Result<()> {
     let wanted = args.stake.0;
     let calls = runtime::transactions().inference();
     let endpoint = args.endpoint.clone().unwrap_or_default().into_bytes();
+    if Endpoint::try_from(endpoint.clone()).is_err() {
+        return Err(Error::new(
+            Kind::Usage,
+            format!(
+                "the endpoint is too long for the chain: {} bytes",
+                endpoint.len()
+            ),
+        )
+        .fix("pass an --endpoint of at most 256 bytes"));
+    }
 
     let Some(worker) = view.worker().await.map_err(|e| chain.give_up(e))? else {
         let parameters = view.parameters().await.map_err(|e| chain.give_up(e))?;

@@ -353,3 +353,92 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use genesisflow_primitives::JobOptions;
+
+    fn assignment() -> Assignment {
+        Assignment {
+            job: 1,
+            model: ModelId::repeat_byte(1),
+            input: b"hello".to_vec(),
+            options: JobOptions::default(),
+            seed: H256::zero(),
+            max_input_units: 7,
+            max_output_units: 3,
+            max_output_bytes: 48,
+            max_evidence_bytes: 12,
+        }
+    }
+
+    fn generation() -> Generation {
+        Generation {
+            prompt_tokens: 7,
+            tokens: vec![5, 300, 2],
+            text: "héllo".into(),
+            trace: [9; 32],
+            finish: Finish::Stop,
+        }
+    }
+
+    #[test]
+    fn a_generation_is_delivered_as_the_chain_reads_it() {
+        let delivery = delivery(&generation(), &assignment()).unwrap();
+        assert_eq!(delivery.output, "héllo".as_bytes());
+        assert_eq!(evidence::decode(&delivery.evidence), Ok(vec![5, 300, 2]));
+        let usage = Usage {
+            input: 7,
+            output: 3,
+        };
+        assert_eq!(delivery.claim.usage, usage);
+        assert_eq!(delivery.claim.fault, None);
+        assert_eq!(delivery.claim.trace, H256([9; 32]));
+        assert_eq!(delivery.claim.engine_version, ENGINE_VERSION);
+    }
+
+    #[test]
+    fn a_fault_is_delivered_with_what_came_before_it() {
+        let mut faulty = generation();
+        faulty.finish = Finish::Fault {
+            code: genesisflow_engine::FaultCode::KeyValueOverflow,
+            position: 9,
+        };
+        let delivery = delivery(&faulty, &assignment()).unwrap();
+        let fault = Fault {
+            code: FaultCode::KeyValueOverflow,
+            position: 9,
+        };
+        assert_eq!(delivery.claim.fault, Some(fault));
+        assert_eq!(delivery.claim.usage.output, 3);
+    }
+
+    #[test]
+    fn a_result_that_the_chain_would_refuse_is_not_delivered() {
+        let limits: [fn(&mut Assignment); 4] = [
+            |job| job.max_input_units = 6,
+            |job| job.max_output_units = 2,
+            |job| job.max_output_bytes = 5,
+            |job| job.max_evidence_bytes = 3,
+        ];
+        for limit in limits {
+            let mut tight = assignment();
+            limit(&mut tight);
+            assert!(
+                matches!(
+                    delivery(&generation(), &tight),
+                    Err(ExecutionError::Refused(_))
+                ),
+                "{tight:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn input_that_is_no_text_is_refused() {
+        let mut binary = assignment();
+        binary.input = vec![0xff];
+        assert!(matches!(prompt(&binary), Err(ExecutionError::Refused(_))));
+    }
+}

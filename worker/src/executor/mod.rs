@@ -2,7 +2,7 @@
 
 mod engine;
 
-pub use engine::EngineExecutor;
+pub use engine::{EngineExecutor, ModelToLoad};
 
 use crate::journal::Delivery;
 use async_trait::async_trait;

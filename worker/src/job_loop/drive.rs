@@ -145,7 +145,8 @@ impl<M: Market, E: Executor> Worker<M, E> {
                 TxOutcome::Unknown { reason } => {
                     failures += 1;
                     tracing::debug!(job, "not known yet whether the delivery is in: {reason}");
-                    tokio::time::sleep(self.pace.retry(failures)).await;
+                    // Soon, because the deadline does not wait.
+                    tokio::time::sleep(self.pace.retry(failures.min(4))).await;
                 }
             }
         }

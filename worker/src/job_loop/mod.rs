@@ -313,8 +313,10 @@ impl<M: Market, E: Executor> JobLoop<M, E> {
                     room -= 1;
                 }
                 Decision::Leave { reason, until } => {
-                    tracing::info!(job = summary.id, "left to others: {reason}");
-                    self.declined.insert(summary.id, until);
+                    let is_news = self.declined.insert(summary.id, until).is_none();
+                    if is_news {
+                        tracing::info!(job = summary.id, "left to others: {reason}");
+                    }
                 }
                 Decision::Gone => {}
             }
