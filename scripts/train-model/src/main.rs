@@ -57,7 +57,7 @@ enum Command {
         #[arg(long, default_value = "target/train-model/checkpoint.safetensors")]
         checkpoint: PathBuf,
         /// Steps of the whole run.
-        #[arg(long, default_value_t = 2400)]
+        #[arg(long, default_value_t = 1800)]
         steps: usize,
         /// Samples a step.
         #[arg(long, default_value_t = 256)]

@@ -2,7 +2,8 @@
 //!
 //! `{}` stands for the number, sum, date or phrase; `{L}` for the language
 //! asked for. Phrasings of sums never join the operands by "and": in French,
-//! Spanish and Portuguese number words contain it.
+//! Spanish and Portuguese number words contain it. No two languages share a
+//! phrasing: the question has to show which language the answer is wanted in.
 
 use crate::language::Language;
 use crate::task::Task;
@@ -116,7 +117,7 @@ pub fn phrasings(task: Task, language: Language) -> &'static [&'static str] {
         (Task::Sum, Portuguese) => &[
             "Quanto é {}?",
             "Quanto dá {}?",
-            "Calcule {}.",
+            "Calcule quanto é {}.",
             "Qual é o resultado de {}?",
         ],
         (Task::Date, English) => &[
@@ -201,5 +202,26 @@ pub fn plus(language: Language) -> &'static str {
         Language::Spanish => "más",
         Language::Italian => "più",
         Language::Portuguese => "mais",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    #[test]
+    fn a_phrasing_belongs_to_one_task_in_one_language() {
+        let mut owners = HashMap::new();
+        for task in Task::ALL {
+            for language in Language::ALL {
+                for phrasing in phrasings(task, language) {
+                    let bare = phrasing.to_lowercase();
+                    let bare = bare.trim_end_matches(['?', '.']).trim_end().to_owned();
+                    let before = owners.insert(bare, (task, language));
+                    assert_eq!(before, None, "{phrasing:?} of {task}, {language}");
+                }
+            }
+        }
     }
 }

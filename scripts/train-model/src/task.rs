@@ -88,13 +88,7 @@ impl Sample {
                 (fill(phrasing, &words(language, n)), n.to_string())
             }
             Task::Sum => {
-                let (a, b) = until(|| {
-                    let pair = (
-                        random.between(0, MAX_OPERAND),
-                        random.between(0, MAX_OPERAND),
-                    );
-                    (split::sum_is_held_out(pair.0, pair.1) == held_out).then_some(pair)
-                });
+                let (a, b) = operands(held_out, random);
                 let digits = random.chance(25);
                 let operand = |n: u32| {
                     if digits {
@@ -166,6 +160,19 @@ fn number(held_out: bool, random: &mut Random) -> u32 {
             _ => random.between(0, numbers::MAX),
         };
         (split::number_is_held_out(n) == held_out).then_some(n)
+    })
+}
+
+/// Training sees sums of small numbers, the first that a person tries, more often.
+fn operands(held_out: bool, random: &mut Random) -> (u32, u32) {
+    until(|| {
+        let largest = if !held_out && random.chance(15) {
+            20
+        } else {
+            MAX_OPERAND
+        };
+        let (a, b) = (random.between(0, largest), random.between(0, largest));
+        (split::sum_is_held_out(a, b) == held_out).then_some((a, b))
     })
 }
 
