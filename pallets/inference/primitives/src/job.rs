@@ -85,6 +85,18 @@ pub enum OptionsError {
     TopP,
 }
 
+impl core::fmt::Display for OptionsError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Temperature => "temperature_milli must be at most 100,000",
+            Self::TopK => "top_k must be 1 to 64",
+            Self::TopP => "top_p_milli must be 1 to 1,000",
+        })
+    }
+}
+
+impl core::error::Error for OptionsError {}
+
 impl JobOptions {
     /// Checks that every option lies in its range.
     pub fn check(&self) -> Result<(), OptionsError> {
