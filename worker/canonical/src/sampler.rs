@@ -19,6 +19,8 @@ pub struct SamplerSettings {
 /// A sampling option outside its limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SettingsError {
+    /// `temperature_milli` must lie below 2^24, where it is exact as an f32.
+    Temperature(u32),
     /// `top_k` must lie in 1..=64.
     TopK(u16),
     /// `top_p_milli` must lie in 1..=1000.
@@ -28,6 +30,9 @@ pub enum SettingsError {
 impl core::fmt::Display for SettingsError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
+            Self::Temperature(t) => {
+                write!(f, "temperature_milli is {t}, it must be below 16,777,216")
+            }
             Self::TopK(k) => write!(f, "top_k is {k}, it must be from 1 to {MAX_TOP_K}"),
             Self::TopP(p) => write!(f, "top_p_milli is {p}, it must be from 1 to 1000"),
         }
@@ -38,12 +43,15 @@ impl SamplerSettings {
     /// Temperature in thousandths (0 = greedy), number of candidates, nucleus in thousandths.
     ///
     /// # Errors
-    /// [`SettingsError`] if `top_k` or `top_p_milli` is outside its limits.
+    /// [`SettingsError`] if one of them is outside its limits.
     pub fn new(
         temperature_milli: u32,
         top_k: u16,
         top_p_milli: u16,
     ) -> Result<Self, SettingsError> {
+        if temperature_milli >= 1 << 24 {
+            return Err(SettingsError::Temperature(temperature_milli));
+        }
         if !(1..=MAX_TOP_K).contains(&top_k) {
             return Err(SettingsError::TopK(top_k));
         }
@@ -212,6 +220,10 @@ mod tests {
 
     #[test]
     fn settings_outside_their_limits_are_refused() {
+        let hot = 1 << 24;
+        let refused = Err(SettingsError::Temperature(hot));
+        assert_eq!(SamplerSettings::new(hot, 1, 1), refused);
+        assert!(SamplerSettings::new(hot - 1, 1, 1).is_ok());
         assert_eq!(SamplerSettings::new(1, 0, 1), Err(SettingsError::TopK(0)));
         assert_eq!(SamplerSettings::new(1, 65, 1), Err(SettingsError::TopK(65)));
         assert_eq!(SamplerSettings::new(1, 1, 0), Err(SettingsError::TopP(0)));

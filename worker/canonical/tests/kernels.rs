@@ -5,7 +5,10 @@ use genesisflow_canonical::{
     activation, attend,
     attention::{score_scale, Scoring},
     fused::Portable,
-    kernels::{AttentionScratch, HeadCache, Kernel, PackedMatrix, QuantizedRows, KEY_PAGE, TILE},
+    kernels::{
+        AttentionScratch, AttentionTask, HeadCache, Kernel, PackedMatrix, QuantizedRows, KEY_PAGE,
+        TILE,
+    },
     linear_row, quantize_row,
     quantize_row::{blocks, BLOCK},
     rms_norm, rope, sample, SamplerSettings,
@@ -180,16 +183,15 @@ fn compare_attention(
         let mut scratch = AttentionScratch::default();
         for _ in 0..2 {
             let mut out = vec![f32::NAN; queries.len()];
-            kernel.attend(
-                &queries,
+            let task = AttentionTask {
+                queries: &queries,
                 group,
-                first..total,
+                positions: first..total,
                 cache,
                 window,
                 scoring,
-                &mut scratch,
-                &mut out,
-            );
+            };
+            kernel.attend(task, &mut scratch, &mut out);
             prop_assert_eq!(bits(&out), bits(&expected), "{}", kernel.name());
         }
     }

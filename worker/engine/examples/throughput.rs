@@ -13,7 +13,7 @@ use genesisflow_engine::{
     config::DecoderConfig,
     decoder::{Decoder, Sequence},
     threads::Threads,
-    weights::{TensorSource, WeightsError},
+    weights::{EachRow, TensorSource, WeightsError},
     LoadOptions,
 };
 
@@ -25,7 +25,7 @@ impl TensorSource for RandomTensors {
         &mut self,
         _name: &str,
         shape: &[usize],
-        each: &mut dyn FnMut(usize, &[f32]) -> Result<(), WeightsError>,
+        each: EachRow<'_>,
     ) -> Result<(), WeightsError> {
         let columns = shape.last().copied().unwrap_or(1);
         let spread = 1.7 / (columns as f32).sqrt();

@@ -157,14 +157,14 @@ impl DecoderConfig {
                 return Err(invalid(key, size, "it must be from 1 to 16,777,216"));
             }
         }
-        if self.heads % self.kv_heads != 0 {
+        if !self.heads.is_multiple_of(self.kv_heads) {
             return Err(invalid(
                 "num_key_value_heads",
                 self.kv_heads,
                 format!("it must divide num_attention_heads ({})", self.heads),
             ));
         }
-        if self.head_dim == 0 || self.head_dim % 2 != 0 || self.head_dim > MAX_HEAD_DIM {
+        if self.head_dim == 0 || !self.head_dim.is_multiple_of(2) || self.head_dim > MAX_HEAD_DIM {
             return Err(invalid(
                 "head_dim",
                 self.head_dim,
@@ -442,6 +442,22 @@ mod tests {
                 DecoderConfig::from_json(bytes),
                 Err(ConfigError::NotJson(_))
             ));
+        }
+    }
+
+    /// A reader that is off in the last bit for some decimals would give other bits than the
+    /// definition says.
+    #[test]
+    fn numbers_are_rounded_correctly() {
+        let mut bits = 0x3ee4_f8b5_88e3_68f1u64;
+        for _ in 0..3000 {
+            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            // Between 2^-33 and 1.
+            let eps = f64::from_bits(0x3de0_0000_0000_0000 + bits % 0x0210_0000_0000_0000);
+            let text = llama().to_string().replace("0.00001", "1e-5");
+            let text = text.replace("1e-5", &format!("{eps:e}"));
+            let config = DecoderConfig::from_json(text.as_bytes()).unwrap();
+            assert_eq!(config.rms_norm_eps.to_bits(), eps.to_bits(), "{eps:e}");
         }
     }
 

@@ -71,21 +71,17 @@ pub enum WeightsError {
     UnusedTensor(String),
 }
 
+/// Takes a row of a tensor: its index and its elements.
+pub type EachRow<'a> = &'a mut dyn FnMut(usize, &[f32]) -> Result<(), WeightsError>;
+
 /// Something that holds named f32 tensors.
 pub trait TensorSource {
     /// Hands the tensor over row by row (the last dimension), in order.
     ///
-    /// `each` gets the row's index and its elements.
-    ///
     /// # Errors
     /// [`WeightsError`] if the tensor is missing, has another shape or an unsupported type, or
     /// cannot be read; or the first error of `each`.
-    fn rows(
-        &mut self,
-        name: &str,
-        shape: &[usize],
-        each: &mut dyn FnMut(usize, &[f32]) -> Result<(), WeightsError>,
-    ) -> Result<(), WeightsError>;
+    fn rows(&mut self, name: &str, shape: &[usize], each: EachRow<'_>) -> Result<(), WeightsError>;
 
     /// The first tensor that was never read, if there is one.
     fn unused(&self) -> Option<String>;
@@ -172,12 +168,7 @@ impl SafetensorsFile {
 }
 
 impl TensorSource for SafetensorsFile {
-    fn rows(
-        &mut self,
-        name: &str,
-        shape: &[usize],
-        each: &mut dyn FnMut(usize, &[f32]) -> Result<(), WeightsError>,
-    ) -> Result<(), WeightsError> {
+    fn rows(&mut self, name: &str, shape: &[usize], each: EachRow<'_>) -> Result<(), WeightsError> {
         let info = self
             .header
             .info(name)
@@ -289,12 +280,7 @@ impl MemoryTensors {
 }
 
 impl TensorSource for MemoryTensors {
-    fn rows(
-        &mut self,
-        name: &str,
-        shape: &[usize],
-        each: &mut dyn FnMut(usize, &[f32]) -> Result<(), WeightsError>,
-    ) -> Result<(), WeightsError> {
+    fn rows(&mut self, name: &str, shape: &[usize], each: EachRow<'_>) -> Result<(), WeightsError> {
         let (found, data) = self
             .tensors
             .get(name)

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use half::{f16, slice::HalfFloatSliceExt};
+use half::f16;
 
 use crate::{
     activation::soft_cap,
@@ -19,10 +19,7 @@ use crate::{
 pub const KEY_PAGE: usize = 32;
 
 /// Positions scored at once.
-const STRIP: usize = 16;
-
-/// Output elements accumulated in registers at once.
-const SPAN: usize = 64;
+const STRIP: usize = 32;
 
 /// The cache of one KV head in one layer.
 #[derive(Clone, Copy, Debug)]
@@ -42,23 +39,44 @@ pub struct AttentionScratch {
     keys: Vec<f32>,
     /// `[128][head_dim]`.
     values: Vec<f32>,
+    /// Lanes of the scores, `[16][128]`.
+    lanes: Vec<f32>,
     partial: Vec<f32>,
     folds: Vec<Fold>,
 }
 
+/// Queries at consecutive positions, and what they attend to.
+#[derive(Clone, Debug)]
+pub struct AttentionTask<'a> {
+    /// For each position, `group` heads of `head_dim` elements.
+    pub queries: &'a [f32],
+    /// Query heads that share the KV head.
+    pub group: usize,
+    /// Positions of the queries.
+    pub positions: Range<usize>,
+    /// K and V of every position up to the last of `positions`.
+    pub cache: HeadCache<'a>,
+    /// Positions a query sees, itself included; `None`: all.
+    pub window: Option<usize>,
+    /// How scores are made.
+    pub scoring: Scoring,
+}
+
 /// See [`super::Kernel::attend`].
-#[allow(clippy::too_many_arguments)] // The macro that compiles it needs flat arguments.
 #[inline(always)]
 pub(super) fn attend_block<F: FusedMultiplyAdd>(
-    queries: &[f32],
-    group: usize,
-    positions: Range<usize>,
-    cache: HeadCache<'_>,
-    window: Option<usize>,
-    scoring: Scoring,
+    task: AttentionTask<'_>,
     scratch: &mut AttentionScratch,
     out: &mut [f32],
 ) {
+    let AttentionTask {
+        queries,
+        group,
+        positions,
+        cache,
+        window,
+        scoring,
+    } = task;
     let dim = cache.head_dim;
     let width = group * dim;
     assert_eq!(queries.len(), positions.len() * width);
@@ -69,6 +87,7 @@ pub(super) fn attend_block<F: FusedMultiplyAdd>(
     let last = positions.end - 1;
     scratch.keys.resize(dim * PARTITION, 0.0);
     scratch.values.resize(dim * PARTITION, 0.0);
+    scratch.lanes.resize(SCORE_LANES * PARTITION, 0.0);
     scratch.partial.resize(dim, 0.0);
     scratch.folds.clear();
     scratch.folds.resize(positions.len() * group, Fold::EMPTY);
@@ -98,6 +117,7 @@ pub(super) fn attend_block<F: FusedMultiplyAdd>(
                     &scratch.values,
                     visible,
                     scoring,
+                    &mut scratch.lanes,
                     &mut scratch.partial,
                 );
                 fold.add::<F>(max, denominator, &scratch.partial, out);
@@ -121,10 +141,23 @@ fn widen(cache: HeadCache<'_>, start: usize, end: usize, keys: &mut [f32], value
             .chunks_exact(KEY_PAGE)
             .zip(keys.chunks_exact_mut(PARTITION))
         {
-            line.convert_to_f32_slice(&mut keys[slots * KEY_PAGE..(slots + 1) * KEY_PAGE]);
+            widen_finite(line, &mut keys[slots * KEY_PAGE..(slots + 1) * KEY_PAGE]);
         }
     }
-    cache.values[start * dim..end * dim].convert_to_f32_slice(&mut values[..(end - start) * dim]);
+    widen_finite(&cache.values[start * dim..end * dim], values);
+}
+
+/// Finite f16 to f32, exactly, in integer operations and one exact multiplication: compilers make
+/// wide code of it for any machine.
+#[inline(always)]
+fn widen_finite(from: &[f16], to: &mut [f32]) {
+    /// 2^112: the difference of the two formats' exponent biases.
+    const REBIAS: f32 = f32::from_bits(0x7780_0000);
+    for (from, to) in from.iter().zip(to) {
+        let bits = u32::from(from.to_bits());
+        let magnitude = f32::from_bits((bits & 0x7fff) << 13) * REBIAS;
+        *to = f32::from_bits(magnitude.to_bits() | (bits & 0x8000) << 16);
+    }
 }
 
 /// One query over the visible positions of a partition: its largest score, the sum of weights, and
@@ -136,20 +169,20 @@ fn reduce_partition<F: FusedMultiplyAdd>(
     values: &[f32],
     visible: Range<usize>,
     scoring: Scoring,
+    lanes: &mut [f32],
     partial: &mut [f32],
 ) -> (f32, f32) {
     let dim = query.len();
-    let mut scores = [0.0f32; PARTITION];
     // Whole strips: what lies outside the visible range is computed and not looked at.
     let strips = visible.start / STRIP..visible.end.div_ceil(STRIP);
-    for strip in strips {
-        let at = strip * STRIP;
-        let lanes = score_strip::<F>(query, keys, at);
-        for (score, lane) in scores[at..at + STRIP].iter_mut().zip(lanes) {
-            *score = scoring.scale * lane;
-        }
+    for strip in strips.clone() {
+        score_strip::<F>(query, keys, strip * STRIP, lanes);
     }
-    let scores = &mut scores[visible.clone()];
+    fold_lanes(lanes, strips.start * STRIP..strips.end * STRIP);
+    let scores = &mut lanes[visible.clone()];
+    for score in scores.iter_mut() {
+        *score *= scoring.scale;
+    }
     if let Some(cap) = scoring.soft_cap {
         for score in scores.iter_mut() {
             *score = soft_cap::<F>(*score, cap);
@@ -164,56 +197,70 @@ fn reduce_partition<F: FusedMultiplyAdd>(
     for score in scores.iter_mut() {
         *score = exp_c::<F>(*score - max);
     }
-    let mut denominator = 0.0f32;
-    for p in scores.iter() {
-        denominator += p;
-    }
     let values = &values[visible.start * dim..visible.end * dim];
-    let whole = dim / SPAN * SPAN;
-    for at in (0..whole).step_by(SPAN) {
-        weigh_span::<F, SPAN>(scores, values, dim, at, partial);
-    }
-    for at in (whole..dim / 8 * 8).step_by(8) {
-        weigh_span::<F, 8>(scores, values, dim, at, partial);
-    }
-    for at in dim / 8 * 8..dim {
-        weigh_span::<F, 1>(scores, values, dim, at, partial);
+    let mut denominator = 0.0;
+    let mut at = 0;
+    while at < dim {
+        // Every span sums the weights along the way: it costs nothing beside the products.
+        (denominator, at) = match dim - at {
+            64.. => (
+                weigh_span::<F, 64>(scores, values, dim, at, partial),
+                at + 64,
+            ),
+            32.. => (
+                weigh_span::<F, 32>(scores, values, dim, at, partial),
+                at + 32,
+            ),
+            16.. => (
+                weigh_span::<F, 16>(scores, values, dim, at, partial),
+                at + 16,
+            ),
+            8.. => (weigh_span::<F, 8>(scores, values, dim, at, partial), at + 8),
+            _ => (weigh_span::<F, 1>(scores, values, dim, at, partial), at + 1),
+        };
     }
     (max, denominator)
 }
 
-/// Lane sums of the query with 16 consecutive keys, positions side by side.
+/// The 16 lanes of the query's sums with 32 consecutive keys, positions side by side.
 #[inline(always)]
-fn score_strip<F: FusedMultiplyAdd>(query: &[f32], keys: &[f32], at: usize) -> [f32; STRIP] {
-    let mut lanes = [[0.0f32; STRIP]; SCORE_LANES];
-    for (j, lane) in lanes.iter_mut().enumerate() {
+fn score_strip<F: FusedMultiplyAdd>(query: &[f32], keys: &[f32], at: usize, lanes: &mut [f32]) {
+    for (j, lane) in lanes.chunks_exact_mut(PARTITION).enumerate() {
         let mut sums = [0.0f32; STRIP];
-        for (q, line) in query
-            .iter()
-            .zip(keys.chunks_exact(PARTITION))
-            .skip(j)
-            .step_by(SCORE_LANES)
-        {
-            for (sum, key) in sums.iter_mut().zip(&line[at..at + STRIP]) {
-                *sum = F::fma(*q, *key, *sum);
+        let mut i = j;
+        while i < query.len() {
+            let q = query[i];
+            let line = &keys[i * PARTITION + at..][..STRIP];
+            for (sum, key) in sums.iter_mut().zip(line) {
+                *sum = F::fma(q, *key, *sum);
             }
+            i += SCORE_LANES;
         }
-        *lane = sums;
+        lane[at..at + STRIP].copy_from_slice(&sums);
     }
+}
+
+/// Adds the upper half of the lanes to the lower half until one is left, for a range of positions.
+#[inline(always)]
+fn fold_lanes(lanes: &mut [f32], positions: Range<usize>) {
     let mut half = SCORE_LANES / 2;
     while half > 0 {
-        for j in 0..half {
-            let upper = lanes[j + half];
-            for (a, b) in lanes[j].iter_mut().zip(upper) {
+        let (lower, upper) = lanes.split_at_mut(half * PARTITION);
+        let pairs = lower
+            .chunks_exact_mut(PARTITION)
+            .zip(upper.chunks_exact(PARTITION));
+        for (lower, upper) in pairs {
+            let upper = &upper[positions.clone()];
+            for (a, b) in lower[positions.clone()].iter_mut().zip(upper) {
                 *a += b;
             }
         }
         half /= 2;
     }
-    lanes[0]
 }
 
-/// Output elements `at..at + N`: weights times values, positions ascending.
+/// Output elements `at..at + N`: weights times values, positions ascending. Returns the sum of the
+/// weights, in the same order.
 #[inline(always)]
 fn weigh_span<F: FusedMultiplyAdd, const N: usize>(
     weights: &[f32],
@@ -221,12 +268,33 @@ fn weigh_span<F: FusedMultiplyAdd, const N: usize>(
     dim: usize,
     at: usize,
     partial: &mut [f32],
-) {
+) -> f32 {
     let mut sums = [0.0f32; N];
+    let mut total = 0.0f32;
     for (p, row) in weights.iter().zip(values.chunks_exact(dim)) {
+        total += p;
         for (sum, v) in sums.iter_mut().zip(&row[at..at + N]) {
             *sum = F::fma(*p, *v, *sum);
         }
     }
     partial[at..at + N].copy_from_slice(&sums);
+    total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_finite_half_is_widened_exactly() {
+        let halves: Vec<f16> = (0..=u16::MAX)
+            .map(f16::from_bits)
+            .filter(|h| h.is_finite())
+            .collect();
+        let mut wide = vec![0.0; halves.len()];
+        widen_finite(&halves, &mut wide);
+        for (half, wide) in halves.iter().zip(wide) {
+            assert_eq!(wide.to_bits(), half.to_f32().to_bits());
+        }
+    }
 }

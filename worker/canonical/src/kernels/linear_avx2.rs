@@ -1,5 +1,8 @@
 //! Operator 2 with AVX2 and FMA: eight output rows in a register, two registers a tile.
 
+// Loops over registers are by index: iterators over register arrays hide what is kept where.
+#![allow(clippy::needless_range_loop)]
+
 use std::arch::x86_64::*;
 
 use crate::quantize_row::BLOCK;

@@ -1,5 +1,8 @@
 //! Operator 2 with AVX-512 VNNI: a tile's 16 output rows in the 16 lanes of a register.
 
+// Loops over registers are by index: iterators over register arrays hide what is kept where.
+#![allow(clippy::needless_range_loop)]
+
 use std::arch::x86_64::*;
 
 use crate::quantize_row::BLOCK;
@@ -50,17 +53,22 @@ unsafe fn rows_at_once<const R: usize>(
     let blocks = matrix.blocks();
     let scales = matrix.tile_scales(tile);
     let groups = matrix.tile_groups(tile);
-    let quants: [&[i8]; R] = std::array::from_fn(|r| {
-        &rows.quants[(first + r) * blocks * BLOCK..(first + r + 1) * blocks * BLOCK]
-    });
-    let row_scales: [&[f32]; R] =
-        std::array::from_fn(|r| &rows.scales[(first + r) * blocks..(first + r + 1) * blocks]);
-    let offsets: [&[i32]; R] =
-        std::array::from_fn(|r| &rows.offsets[(first + r) * blocks..(first + r + 1) * blocks]);
+    let mut quants: [&[i8]; R] = [&[]; R];
+    let mut row_scales: [&[f32]; R] = [&[]; R];
+    let mut offsets: [&[i32]; R] = [&[]; R];
+    for r in 0..R {
+        let (from, to) = ((first + r) * blocks, (first + r + 1) * blocks);
+        quants[r] = &rows.quants[from * BLOCK..to * BLOCK];
+        row_scales[r] = &rows.scales[from..to];
+        offsets[r] = &rows.offsets[from..to];
+    }
     let mut y = [_mm512_setzero_ps(); R];
     for block in 0..blocks {
         // Weights are stored as w + 128; starting at -128 * sum(x) takes the offset back.
-        let mut dot: [__m512i; R] = std::array::from_fn(|r| _mm512_set1_epi32(offsets[r][block]));
+        let mut dot = [_mm512_setzero_si512(); R];
+        for r in 0..R {
+            dot[r] = _mm512_set1_epi32(offsets[r][block]);
+        }
         for group in 0..GROUPS {
             // SAFETY: a group is 64 bytes, aligned to 64.
             let w = unsafe { _mm512_load_si512(groups[block * GROUPS + group].0.as_ptr().cast()) };

@@ -19,12 +19,12 @@ mod linear_avx2;
 mod linear_avx512;
 mod packed;
 
-pub use attention::{AttentionScratch, HeadCache, KEY_PAGE};
+pub use attention::{AttentionScratch, AttentionTask, HeadCache, KEY_PAGE};
 pub use packed::{PackedMatrix, QuantizedRows, TILE};
 
 use crate::{
-    activation, attention::Scoring, fused::Portable, quantize_row, rms_norm, rope, sampler,
-    ActivationOverflow, SamplerSettings,
+    activation, fused::Portable, quantize_row, rms_norm, rope, sampler, ActivationOverflow,
+    SamplerSettings,
 };
 
 /// An instruction set this machine has, and the operators compiled for it.
@@ -219,25 +219,14 @@ compiled_for_each! {
 }
 
 compiled_for_each! {
-    /// Operator 6 for a run of queries that share one KV head.
-    ///
-    /// `queries` and `out`: for each position of `positions`, `group` heads of `head_dim` elements.
-    /// The cache holds K and V of every position up to the last of `positions`. See
-    /// [`crate::attention::attend`] for the arithmetic.
-    attend(
-        queries: &[f32],
-        group: usize,
-        positions: std::ops::Range<usize>,
-        cache: HeadCache<'_>,
-        window: Option<usize>,
-        scoring: Scoring,
-        scratch: &mut AttentionScratch,
-        out: &mut [f32],
-    ) -> (),
+    /// Operator 6 for a run of queries that share one KV head; `out` is laid out as the queries.
+    /// See [`crate::attention::attend`] for the arithmetic.
+    attend(task: AttentionTask<'_>, scratch: &mut AttentionScratch, out: &mut [f32]) -> (),
     attention::attend_block
 }
 
 /// [`quantize_row::quantize_row`] needs no fma; this gives it the shape the macro wants.
+#[allow(clippy::extra_unused_type_parameters)]
 #[inline(always)]
 fn quantize_row_for<F>(x: &[f32], q: &mut [i8], d: &mut [f32]) -> Result<(), ActivationOverflow> {
     quantize_row::quantize_row(x, q, d)

@@ -158,7 +158,7 @@ impl QuantizedRows {
     /// # Errors
     /// The index of the first row with an element of 2^40 or more, see [`ActivationOverflow`].
     pub fn fill(&mut self, kernel: Kernel, x: &[f32], columns: usize) -> Result<(), usize> {
-        debug_assert!(columns > 0 && x.len() % columns == 0);
+        debug_assert!(x.len().is_multiple_of(columns));
         let rows = x.len() / columns;
         self.blocks = blocks(columns);
         self.quants.resize(rows * self.blocks * BLOCK, 0);

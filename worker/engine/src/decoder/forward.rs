@@ -8,7 +8,7 @@ use std::{cell::RefCell, ops::Range};
 use genesisflow_canonical::{
     attention::{score_scale, Scoring},
     embedding::embed,
-    kernels::{AttentionScratch, QuantizedRows},
+    kernels::{AttentionScratch, AttentionTask, QuantizedRows},
     quantize_row::{blocks, BLOCK},
     rope::cos_sin,
 };
@@ -343,16 +343,16 @@ impl<'a> Sequence<'a> {
                     let at = row * qkv_width + kv_head * width;
                     queries.extend_from_slice(&qkv[at..at + width]);
                 }
-                d.kernel.attend(
+                let task = AttentionTask {
                     queries,
-                    c.group(),
-                    position + first..position + last,
-                    cache.head(index, kv_head),
-                    c.window,
+                    group: c.group(),
+                    positions: position + first..position + last,
+                    cache: cache.head(index, kv_head),
+                    window: c.window,
                     scoring,
-                    scratch,
-                    &mut out[..(last - first) * width],
-                );
+                };
+                d.kernel
+                    .attend(task, scratch, &mut out[..(last - first) * width]);
             });
         });
         // Heads in ascending order for the output projection.

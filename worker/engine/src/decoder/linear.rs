@@ -16,42 +16,43 @@ pub(super) struct Linear {
 }
 
 impl Linear {
-    /// Loads tensors of `columns` columns as one matrix, their rows one below the other.
+    /// Loads layers of `columns` inputs as one, their outputs one below the other.
     ///
-    /// `weights`: names with their numbers of rows. `biases`: the same for biases; empty if the
-    /// layer has none.
-    pub(super) fn load<N: AsRef<str>>(
+    /// `parts`: names (of which `.weight` and, if `biased`, `.bias` are read) and numbers of
+    /// outputs.
+    pub(super) fn load(
         source: &mut dyn TensorSource,
-        weights: &[(N, usize)],
+        parts: &[(String, usize)],
         columns: usize,
-        biases: &[(N, usize)],
+        biased: bool,
     ) -> Result<Self, WeightsError> {
-        // Checked against the file before memory is taken for the matrix.
-        let total = weights.iter().map(|(_, rows)| rows).sum();
+        let total = parts.iter().map(|(_, rows)| rows).sum();
+        // Made when the first tensor has proved to exist in the size the config claims.
         let mut matrix: Option<PackedMatrix> = None;
+        let mut bias = biased.then(Vec::new);
         let mut first = 0;
-        for (name, rows) in weights {
-            let name = name.as_ref();
-            source.rows(name, &[*rows, columns], &mut |row, weights| {
+        for (part, rows) in parts {
+            let name = format!("{part}.weight");
+            source.rows(&name, &[*rows, columns], &mut |row, weights| {
                 matrix
                     .get_or_insert_with(|| PackedMatrix::zeros(total, columns))
                     .set_row(first + row, weights)
                     .map_err(|fault| WeightsError::Values {
-                        name: name.into(),
+                        name: name.clone(),
                         reason: format!("row {row}: {fault}"),
                     })
             })?;
             first += rows;
-        }
-        let mut bias = Vec::new();
-        for (name, rows) in biases {
-            let part = source.vector(name.as_ref(), *rows)?;
-            check_magnitudes(name.as_ref(), &part)?;
-            bias.extend_from_slice(&part);
+            if let Some(bias) = &mut bias {
+                let name = format!("{part}.bias");
+                let values = source.vector(&name, *rows)?;
+                check_magnitudes(&name, &values)?;
+                bias.extend_from_slice(&values);
+            }
         }
         Ok(Self {
             matrix: matrix.unwrap_or_else(|| PackedMatrix::zeros(0, columns)),
-            bias: (!biases.is_empty()).then_some(bias),
+            bias,
         })
     }
 

@@ -76,12 +76,8 @@ impl Decoder {
         config.check()?;
         let c = &config;
         let hidden = c.hidden_size;
-        let embedding = Linear::load(
-            source,
-            &[("model.embed_tokens.weight", c.vocab_size)],
-            hidden,
-            &[],
-        )?;
+        let embedding = vec![("model.embed_tokens".to_owned(), c.vocab_size)];
+        let embedding = Linear::load(source, &embedding, hidden, false)?;
         let mut layers = Vec::new();
         for index in 0..c.layers {
             layers.push(Layer::load(c, source, index)?);
@@ -90,12 +86,8 @@ impl Decoder {
         let head = if c.tied_embeddings {
             None
         } else {
-            Some(Linear::load(
-                source,
-                &[("lm_head.weight", c.vocab_size)],
-                hidden,
-                &[],
-            )?)
+            let head = vec![("lm_head".to_owned(), c.vocab_size)];
+            Some(Linear::load(source, &head, hidden, false)?)
         };
         if let Some(name) = source.unused() {
             // Files of tied models often repeat the embedding as the head.
@@ -158,63 +150,44 @@ impl Layer {
         index: usize,
     ) -> Result<Self, WeightsError> {
         let name = |part: &str| format!("model.layers.{index}.{part}");
-        let linear = |source: &mut dyn TensorSource, parts: &[(&str, usize)], columns, bias| {
-            let weights: Vec<_> = parts
-                .iter()
-                .map(|(part, rows)| (name(&format!("{part}.weight")), *rows))
-                .collect();
-            let biases: Vec<_> = parts
-                .iter()
-                .filter(|_| bias)
-                .map(|(part, rows)| (name(&format!("{part}.bias")), *rows))
-                .collect();
-            let borrowed = |names: &[(String, usize)]| -> Vec<(String, usize)> { names.to_vec() };
-            Linear::load(source, &borrowed(&weights), columns, &borrowed(&biases))
-        };
         let (queries, keys) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
+        let (hidden, inner) = (c.hidden_size, c.intermediate_size);
         let head_norm = |source: &mut dyn TensorSource, part: &str| {
             c.qk_norm
                 .then(|| norm(source, &name(part), c.head_dim))
                 .transpose()
         };
         Ok(Self {
-            attention_norm: norm(source, &name("input_layernorm.weight"), c.hidden_size)?,
-            qkv: linear(
+            attention_norm: norm(source, &name("input_layernorm.weight"), hidden)?,
+            qkv: Linear::load(
                 source,
                 &[
-                    ("self_attn.q_proj", queries),
-                    ("self_attn.k_proj", keys),
-                    ("self_attn.v_proj", keys),
+                    (name("self_attn.q_proj"), queries),
+                    (name("self_attn.k_proj"), keys),
+                    (name("self_attn.v_proj"), keys),
                 ],
-                c.hidden_size,
+                hidden,
                 c.qkv_bias,
             )?,
             query_norm: head_norm(source, "self_attn.q_norm.weight")?,
             key_norm: head_norm(source, "self_attn.k_norm.weight")?,
-            output: linear(
+            output: Linear::load(
                 source,
-                &[("self_attn.o_proj", c.hidden_size)],
+                &[(name("self_attn.o_proj"), hidden)],
                 queries,
                 c.output_bias,
             )?,
-            mlp_norm: norm(
+            mlp_norm: norm(source, &name("post_attention_layernorm.weight"), hidden)?,
+            gate_up: Linear::load(
                 source,
-                &name("post_attention_layernorm.weight"),
-                c.hidden_size,
-            )?,
-            gate_up: linear(
-                source,
-                &[
-                    ("mlp.gate_proj", c.intermediate_size),
-                    ("mlp.up_proj", c.intermediate_size),
-                ],
-                c.hidden_size,
+                &[(name("mlp.gate_proj"), inner), (name("mlp.up_proj"), inner)],
+                hidden,
                 c.mlp_bias,
             )?,
-            down: linear(
+            down: Linear::load(
                 source,
-                &[("mlp.down_proj", c.hidden_size)],
-                c.intermediate_size,
+                &[(name("mlp.down_proj"), hidden)],
+                inner,
                 c.mlp_bias,
             )?,
         })
@@ -237,7 +210,10 @@ fn norm(source: &mut dyn TensorSource, name: &str, len: usize) -> Result<Vec<f32
 
 /// Refuses norm weights and biases beyond 2^20, infinities and NaN.
 fn check_magnitudes(name: &str, values: &[f32]) -> Result<(), WeightsError> {
-    match values.iter().position(|v| !(v.abs() <= MAX_PARAMETER)) {
+    match values
+        .iter()
+        .position(|v| v.is_nan() || v.abs() > MAX_PARAMETER)
+    {
         None => Ok(()),
         Some(at) => Err(WeightsError::Values {
             name: name.into(),
