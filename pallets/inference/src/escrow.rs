@@ -94,6 +94,11 @@ impl<T: Config> Pallet<T> {
         let treasury = T::TreasuryAccount::get();
         let (mut protocol, mut rest) = pricing::split_fee(fee, protocol_share);
         if protocol > 0 && Self::try_transfer(reason, requester, &treasury, protocol).is_err() {
+            Self::deposit_event(Event::PaymentDiverted {
+                payee: treasury.clone(),
+                instead: Some(worker.clone()),
+                amount: protocol,
+            });
             rest = fee;
             protocol = 0;
         }
