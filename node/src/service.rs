@@ -206,7 +206,7 @@ pub fn new_full(config: Configuration) -> Result<TaskManager, ServiceError> {
     } = new_partial(&config)?;
 
     let mut net_config =
-        sc_network::config::FullNetworkConfiguration::<_, _, Litep2pNetworkBackend>::new(
+        sc_network::config::FullNetworkConfiguration::<Block, Hash, Litep2pNetworkBackend>::new(
             &config.network,
             config.prometheus_registry().cloned(),
         );
@@ -220,7 +220,7 @@ pub fn new_full(config: Configuration) -> Result<TaskManager, ServiceError> {
     let grandpa_protocol =
         sc_consensus_grandpa::protocol_standard_name(&genesis_hash, &config.chain_spec);
     let (grandpa_protocol_config, grandpa_notifications) =
-        sc_consensus_grandpa::grandpa_peers_set_config::<_, Litep2pNetworkBackend>(
+        sc_consensus_grandpa::grandpa_peers_set_config::<Block, Litep2pNetworkBackend>(
             grandpa_protocol.clone(),
             metrics.clone(),
             net_config.peer_store_handle(),
