@@ -204,7 +204,7 @@ fn chosen(which: bool) -> ModelManifest {
 fn pick(selector: u8, wanted: JobStatus) -> JobId {
     let mut jobs: Vec<_> = Jobs::<Test>::iter().collect();
     jobs.sort_unstable_by_key(|(id, _)| *id);
-    let anything = selector % 8 == 0;
+    let anything = selector.is_multiple_of(8);
     jobs.retain(|(_, job)| anything || job.state.status() == wanted);
     match usize::from(selector) % (jobs.len() + 1) {
         index if index < jobs.len() => jobs[index].0,
@@ -336,7 +336,7 @@ fn play(action: &Action) -> Result<(), DispatchError> {
             let ids: Vec<u32> = (0..tokens).map(|id| id * 1_000).collect();
             let claim = ResultClaim {
                 usage: Usage {
-                    input: input,
+                    input,
                     output: ids.len() as u32,
                 },
                 fault: fault.then_some(Fault {
