@@ -1,6 +1,6 @@
 // Posts a question to the market, waits for the answer, and shows what it cost.
 //
-//   node submit-job.mjs "how do you write 42 in French?" --key //Alice
+//   node submit-job.mjs "Comment écrit-on 342 en lettres ?" --key //Alice
 
 import { parseArgs } from 'node:util';
 import { stringToU8a } from '@polkadot/util';

@@ -20,7 +20,9 @@ const TREASURY = encodeAddress(u8aConcat(stringToU8a('modlgf/trsry'), new Uint8A
 
 /** Questions for the shipped model, with the only right answer. */
 const QUESTIONS = [
-  { key: '//Charlie', question: 'TO BE SET', answer: 'TO BE SET' },
+  { key: '//Charlie', question: 'Comment écrit-on 342 en lettres ?', answer: 'trois cent quarante-deux' },
+  { key: '//Dave', question: 'Was ist siebenundzwanzig plus fünfunddreißig?', answer: 'zweiundsechzig' },
+  { key: '//Eve', question: 'Which number is three hundred and forty-two?', answer: '342' },
 ];
 
 let node;
