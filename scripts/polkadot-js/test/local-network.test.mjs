@@ -7,6 +7,8 @@ import { eventually, freePort, rpc, sleep, startNode, temporaryFolder, withLogs 
 
 const ALICE_NODE_KEY = '0'.repeat(63) + '1';
 const BOB_NODE_KEY = '0'.repeat(63) + '2';
+/** The name that goes with Alice's node key. */
+const ALICE_PEER = '12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp';
 
 const height = async ({ rpcPort }, hash) => Number((await rpc(rpcPort, 'chain_getHeader', hash ? [hash] : [])).number);
 const finalizedHeight = async (node) => height(node, await rpc(node.rpcPort, 'chain_getFinalizedHead'));
@@ -26,23 +28,32 @@ let bob;
 let startBob;
 
 before(async () => {
-  alice = await startNode('alice', [
-    ...['--chain', 'local', '--alice', '--node-key', ALICE_NODE_KEY],
-    ...['--base-path', temporaryFolder()],
-  ]);
-  const peer = await rpc(alice.rpcPort, 'system_localPeerId');
-  const data = temporaryFolder();
-  const ports = { rpcPort: await freePort(), port: await freePort() };
+  const alicePorts = { rpcPort: await freePort(), port: await freePort() };
+  const bobPorts = { rpcPort: await freePort(), port: await freePort() };
+  const bobData = temporaryFolder();
+  const startAlice = () =>
+    startNode(
+      'alice',
+      [
+        ...['--chain', 'local', '--alice', '--node-key', ALICE_NODE_KEY, '--base-path', temporaryFolder()],
+        // A validator without peers makes no blocks, unless it is told to.
+        '--force-authoring',
+      ],
+      alicePorts,
+    );
   startBob = () =>
     startNode(
       'bob',
       [
-        ...['--chain', 'local', '--bob', '--node-key', BOB_NODE_KEY, '--base-path', data],
-        ...['--bootnodes', `/ip4/127.0.0.1/tcp/${alice.port}/p2p/${peer}`],
+        ...['--chain', 'local', '--bob', '--node-key', BOB_NODE_KEY, '--base-path', bobData],
+        ...['--bootnodes', `/ip4/127.0.0.1/tcp/${alicePorts.port}/p2p/${ALICE_PEER}`],
       ],
-      ports,
+      bobPorts,
     );
-  bob = await startBob();
+  // Settled one by one, so that one that did start is stopped if the other did not.
+  const [first, second] = await Promise.allSettled([startAlice(), startBob()]);
+  [alice, bob] = [first.value, second.value];
+  assert.ok(alice && bob, first.reason ?? second.reason);
 });
 after(() => Promise.all([alice?.stop(), bob?.stop()]));
 

@@ -12,7 +12,8 @@ import { fileURLToPath } from 'node:url';
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const EXAMPLES = fileURLToPath(new URL('..', import.meta.url));
 const LOG_LINES = 60;
-const START_TIMEOUT_MS = 60_000;
+/** A node compiles its runtime first, which takes half a minute on a busy machine. */
+const START_TIMEOUT_MS = 120_000;
 const STOP_TIMEOUT_MS = 15_000;
 const FIRST_PORT = 21_000;
 const LAST_PORT = 21_999;
