@@ -507,7 +507,7 @@ mod tests {
             ("seat-pay = 50", "seat-pay = 101"),
             ("seat-pay = 50", "seat-pay = 9"),
             ("min-fee = \"0.5\"", "min-fee = 0"),
-            ("max-output = 16", "max-output = 64"),
+            ("max-output = 16", "max-output = 65"),
             ("name = \"Tiny\"", "title = \"Tiny\""),
         ] {
             std::fs::write(dir.path().join(DESCRIPTION), TOML.replace(from, to)).unwrap();

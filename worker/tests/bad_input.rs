@@ -82,6 +82,13 @@ fn a_model_folder_without_terms_is_told_what_it_lacks() {
         .explains(8, &["seat-pay", "manifest.toml"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_known_key_is_refused_on_a_real_chain() {
+    let node = Node::start_real().await;
+    worker(&["status", "--dev-key", "//Bob", "--url", &node.url])
+        .explains(3, &["publicly known", "--key-file"]);
+}
+
 /// One chain for all that needs one.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_chain_account_model_or_journal_is_explained() {

@@ -16,7 +16,10 @@ use crate::{
     shutdown,
 };
 use genesisflow_primitives::{ModelId, ModelManifest};
-use std::path::{Path, PathBuf};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 /// Runs `run`.
 pub async fn run(settings: Settings) -> Result<()> {
@@ -56,7 +59,8 @@ pub async fn run(settings: Settings) -> Result<()> {
         chain.client().chain_name().await?,
         ids.len()
     );
-    println!("ready");
+    // For whoever waits for it; nobody need listen.
+    let _ = writeln!(std::io::stdout(), "ready");
     let (trigger, stop) = shutdown::channel();
     let signals = tokio::spawn(trigger.follow_signals(settings.shutdown_grace));
     let worker = Worker {

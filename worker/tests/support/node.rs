@@ -14,36 +14,64 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Node {
     child: Child,
     pub url: String,
-    _logs: tempfile::TempDir,
+    _dir: tempfile::TempDir,
 }
 
 impl Node {
     /// Starts a development chain and waits until it finalises blocks.
     pub async fn start() -> Self {
-        let logs = tempfile::tempdir().unwrap();
-        let log = std::fs::File::create(logs.path().join("node.log")).unwrap();
+        let node = Self::spawn(&["--dev"], tempfile::tempdir().unwrap());
+        super::eventually("the node's first finalised block", PATIENCE, async || {
+            (node.finalized().await? > 0).then_some(())
+        })
+        .await;
+        node
+    }
+
+    /// Starts a chain that says it is a real one, and waits until it answers.
+    pub async fn start_real() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let spec = dir.path().join("spec.json");
+        let exported = Command::new(binary())
+            .args(["chain-spec", "export", "--chain", "dev"])
+            .output()
+            .expect("the node starts");
+        let text = String::from_utf8(exported.stdout).unwrap();
+        let development = "\"chainType\": \"Development\"";
+        assert!(text.contains(development), "{text:.300}");
+        std::fs::write(&spec, text.replace(development, "\"chainType\": \"Live\"")).unwrap();
+        let node = Self::spawn(&["--chain", spec.to_str().unwrap()], dir);
+        super::eventually("the node's answer", PATIENCE, async || {
+            node.finalized().await
+        })
+        .await;
+        node
+    }
+
+    fn spawn(chain: &[&str], dir: tempfile::TempDir) -> Self {
+        let log = std::fs::File::create(dir.path().join("node.log")).unwrap();
         let (rpc, p2p) = (free_port(), free_port());
         let child = Command::new(binary())
-            .args(["--dev", "--tmp", "--no-telemetry", "--no-prometheus"])
-            .args(["--no-mdns", "--rpc-port", &rpc.to_string()])
+            .args(chain)
+            .args(["--tmp", "--no-telemetry", "--no-prometheus", "--no-mdns"])
+            .args(["--rpc-port", &rpc.to_string()])
             .args(["--listen-addr", &format!("/ip4/127.0.0.1/tcp/{p2p}")])
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .expect("the node starts");
-        let node = Self {
+        Self {
             child,
             url: format!("ws://127.0.0.1:{rpc}"),
-            _logs: logs,
-        };
-        super::eventually("the node's first finalised block", PATIENCE, async || {
-            let client = Client::connect(&node.url).await.ok()?;
-            let hash = client.finalized_hash().await.ok()?;
-            let at = client.at(hash).await.ok()?;
-            (at.block_number() > 0).then_some(())
-        })
-        .await;
-        node
+            _dir: dir,
+        }
+    }
+
+    /// Number of the latest finalised block, if the node answers.
+    async fn finalized(&self) -> Option<u64> {
+        let client = Client::connect(&self.url).await.ok()?;
+        let hash = client.finalized_hash().await.ok()?;
+        Some(client.at(hash).await.ok()?.block_number())
     }
 }
 
