@@ -285,6 +285,20 @@ export function parseGen(text) {
   return BigInt(match[1] + (match[2] ?? '').padEnd(DECIMALS, '0'));
 }
 
+/**
+ * A job's question, until the job is final.
+ *
+ * @polkadot/api 16.5.6 hands out an `Option<Bytes>` that a runtime call returns
+ * as a `Some` of the bytes before decoding, so they are decoded here.
+ *
+ * @returns {Promise<object|undefined>} the bytes
+ */
+export async function questionOf(at, job) {
+  const undecoded = (await at.call.inferenceApi.jobInput(job)).unwrap().toU8a(true);
+  const input = at.registry.createType('Option<Bytes>', Uint8Array.from(undecoded));
+  return input.isSome ? input.unwrap() : undefined;
+}
+
 /** Bytes as the text they are, or as 0x hex if they are no text. */
 export function textOf(bytes) {
   try {

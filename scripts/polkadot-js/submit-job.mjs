@@ -17,6 +17,7 @@ import {
   KEY_OPTIONS,
   keyFrom,
   parseGen,
+  questionOf,
   run,
   signAndFinalize,
   textOf,
@@ -228,9 +229,9 @@ await run(async () => {
       return 3;
     }
     const { at, number } = await finalized(api);
-    const posted = await at.call.inferenceApi.jobInput(job);
+    const kept = await questionOf(at, job);
     const result = (await at.call.inferenceApi.result(job)).unwrap();
-    showAnswer(answered.view, result, question ?? (posted.isSome ? textOf(posted.unwrap()) : undefined));
+    showAnswer(answered.view, result, question ?? (kept && textOf(kept)));
 
     let { view } = answered;
     if (!view.status.isSettled) {

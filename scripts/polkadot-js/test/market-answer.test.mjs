@@ -9,9 +9,9 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { compactFromU8a, stringToU8a, u8aConcat } from '@polkadot/util';
 import { blake2AsHex, encodeAddress } from '@polkadot/util-crypto';
-import { balanceOf, connect, everyFinalizedBlock, finalized, formatGen, textOf } from '../connect.mjs';
+import { balanceOf, connect, everyFinalizedBlock, finalized, formatGen, questionOf, textOf } from '../connect.mjs';
 import { wrongHashes } from '../attestation.mjs';
-import { runWorker, startExample, startNode, startWorker, temporaryFolder, withLogs } from './processes.mjs';
+import { eventually, runWorker, startExample, startNode, startWorker, temporaryFolder, withLogs } from './processes.mjs';
 
 const MODELS = fileURLToPath(new URL('../../../worker/models', import.meta.url));
 const WORKER_KEY = '//Bob';
@@ -43,6 +43,10 @@ before(async () => {
   await command('offer', '--model', model, '--price-input', '0.000005', '--price-output', '0.00001', '--capacity', '2');
   start = await finalized(api);
   worker = startWorker(node.url, WORKER_KEY, data, ['run', '--model', model]);
+  await withLogs(
+    () => [node, worker],
+    () => eventually('the worker to be ready', 60, () => worker.stdout.includes('ready')),
+  );
 });
 after(async () => {
   await api?.disconnect();
@@ -79,11 +83,11 @@ async function transcript(count) {
       } else if (inference.ResultDelivered.is(event)) {
         const id = event.data.job;
         const [input, result, view] = await Promise.all([
-          at.call.inferenceApi.jobInput(id),
+          questionOf(at, id),
           at.call.inferenceApi.result(id),
           at.call.inferenceApi.job(id),
         ]);
-        const delivered = { input: input.unwrap(), result: result.unwrap(), view: view.unwrap(), event: event.data };
+        const delivered = { input, result: result.unwrap(), view: view.unwrap(), event: event.data };
         jobs.set(id.toNumber(), delivered);
       } else if (inference.JobSettled.is(event)) {
         jobs.get(event.data.job.toNumber()).paid = event.data;
@@ -155,6 +159,7 @@ test('questions are answered rightly, and the money adds up to the base unit', (
     for (const job of jobs) {
       const asked = textOf(job.input);
       const index = QUESTIONS.findIndex(({ question }) => question === asked);
+      assert.ok(index >= 0, `"${asked}" is none of the questions`);
       const { answer } = QUESTIONS[index];
       assert.equal(textOf(job.result.output).trim(), answer, `the answer to "${asked}"`);
       checkAttestation(job);

@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const EXAMPLES = fileURLToPath(new URL('..', import.meta.url));
-const LOG_LINES = 60;
+const LOG_LINES = 30;
 /** A node compiles its runtime first, which takes half a minute on a busy machine. */
 const START_TIMEOUT_MS = 120_000;
 const STOP_TIMEOUT_MS = 15_000;
