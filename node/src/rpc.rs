@@ -1,6 +1,7 @@
 //! RPC methods beyond those that every Substrate node has: fees and nonces,
 //! BABE's schedule, GRANDPA's votes and finality proofs.
 
+use crate::finality_proof::replace_prove_finality;
 use genesisflow_runtime::{opaque::Block, AccountId, Balance, BlockNumber, Hash, Nonce};
 use jsonrpsee::RpcModule;
 use sc_consensus_babe::BabeWorkerHandle;
@@ -29,6 +30,8 @@ pub struct GrandpaDeps<B> {
     pub subscription_executor: SubscriptionTaskExecutor,
     /// Makes finality proofs.
     pub finality_provider: Arc<FinalityProofProvider<B, Block>>,
+    /// Where justifications and headers are.
+    pub backend: Arc<B>,
 }
 
 /// What the RPC methods need.
@@ -97,5 +100,6 @@ where
         )
         .into_rpc(),
     )?;
+    replace_prove_finality(&mut module, grandpa.backend)?;
     Ok(module)
 }

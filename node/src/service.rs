@@ -205,11 +205,11 @@ pub fn new_full(config: Configuration) -> Result<TaskManager, ServiceError> {
             },
     } = new_partial(&config)?;
 
-    let mut net_config =
-        sc_network::config::FullNetworkConfiguration::<Block, Hash, Litep2pNetworkBackend>::new(
-            &config.network,
-            config.prometheus_registry().cloned(),
-        );
+    let mut net_config = sc_network::config::FullNetworkConfiguration::<
+        Block,
+        Hash,
+        Litep2pNetworkBackend,
+    >::new(&config.network, config.prometheus_registry().cloned());
     let metrics =
         <Litep2pNetworkBackend as NetworkBackend<Block, Hash>>::register_notification_metrics(
             config.prometheus_registry(),
@@ -292,6 +292,7 @@ pub fn new_full(config: Configuration) -> Result<TaskManager, ServiceError> {
             backend.clone(),
             Some(shared_authority_set.clone()),
         );
+        let backend = backend.clone();
         Box::new(move |subscription_executor| {
             rpc::create_full(rpc::FullDeps {
                 client: client.clone(),
@@ -305,6 +306,7 @@ pub fn new_full(config: Configuration) -> Result<TaskManager, ServiceError> {
                     justification_stream: justification_stream.clone(),
                     subscription_executor,
                     finality_provider: finality_provider.clone(),
+                    backend: backend.clone(),
                 },
             })
             .map_err(Into::into)

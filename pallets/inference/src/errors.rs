@@ -14,6 +14,8 @@ mod errors {
         /// The amount is larger than any balance can be. Use a smaller price, limit or amount.
         AmountTooLarge,
 
+        /// The manifest is longer than 16,384 bytes: name fewer files or sources.
+        ManifestTooLong,
         /// The manifest cannot be read: check its encoding, the lengths of its lists, and that no
         /// bytes follow it.
         ManifestMalformed,
@@ -61,6 +63,8 @@ mod errors {
         NotAWorker,
         /// The stake is below the minimum. See minStake in the parameters.
         StakeBelowMinimum,
+        /// The endpoint is longer than 256 bytes.
+        EndpointTooLong,
         /// The endpoint must be UTF-8.
         EndpointNotUtf8,
         /// The amount must be above 0.
@@ -91,6 +95,8 @@ mod errors {
         /// There is no such offer.
         OfferUnknown,
 
+        /// The input is longer than 16,384 bytes: shorten it, or split the job.
+        InputTooLong,
         /// The input is empty.
         InputEmpty,
         /// The input must be UTF-8 text.

@@ -135,9 +135,9 @@ pub mod pallet {
             ClaimView, JobSummary, JobView, ModelView, OfferView, ParametersView, Quote,
             ResultView, WorkerView,
         },
-        Balance, BlockNumber, Endpoint, EvidenceBytes, Fault, Input, JobConditions, JobId,
-        JobOptions, ManifestBytes, MaxEndpointLen, MaxEvidenceLen, MaxInputLen, MaxManifestLen,
-        MaxOutputLen, ModelId, Output, Parameters, Prices, ResultClaim, Usage, H256,
+        Balance, BlockNumber, EvidenceBytes, Fault, Input, JobConditions, JobId, JobOptions,
+        ManifestBytes, MaxEndpointLen, MaxEvidenceLen, MaxInputLen, MaxManifestLen, MaxOutputLen,
+        ModelId, Output, Parameters, Prices, ResultClaim, Usage, H256,
     };
     use sp_runtime::traits::BlockNumberProvider;
 
@@ -356,8 +356,11 @@ pub mod pallet {
         /// - `manifest`: the SCALE bytes of the model's manifest. Their hash is the model's id.
         #[pallet::call_index(0)]
         #[pallet::weight(T::WeightInfo::register_model(manifest.len() as u32))]
-        pub fn register_model(origin: OriginFor<T>, manifest: ManifestBytes) -> DispatchResult {
+        pub fn register_model(origin: OriginFor<T>, manifest: Vec<u8>) -> DispatchResult {
             let who = ensure_signed(origin)?;
+            let manifest = manifest
+                .try_into()
+                .map_err(|_| Error::<T>::ManifestTooLong)?;
             Self::do_register_model(who, manifest)
         }
 
@@ -377,9 +380,12 @@ pub mod pallet {
         pub fn register_worker(
             origin: OriginFor<T>,
             #[pallet::compact] stake: BalanceOf<T>,
-            endpoint: Endpoint,
+            endpoint: Vec<u8>,
         ) -> DispatchResult {
             let who = ensure_signed(origin)?;
+            let endpoint = endpoint
+                .try_into()
+                .map_err(|_| Error::<T>::EndpointTooLong)?;
             Self::do_register_worker(who, stake, endpoint)
         }
 
@@ -395,8 +401,11 @@ pub mod pallet {
 
         /// Change where you may be reached; may be empty.
         #[pallet::call_index(4)]
-        pub fn set_endpoint(origin: OriginFor<T>, endpoint: Endpoint) -> DispatchResult {
+        pub fn set_endpoint(origin: OriginFor<T>, endpoint: Vec<u8>) -> DispatchResult {
             let who = ensure_signed(origin)?;
+            let endpoint = endpoint
+                .try_into()
+                .map_err(|_| Error::<T>::EndpointTooLong)?;
             Self::do_set_endpoint(who, endpoint)
         }
 
@@ -474,11 +483,12 @@ pub mod pallet {
         pub fn submit_job(
             origin: OriginFor<T>,
             model: ModelId,
-            input: Input,
+            input: Vec<u8>,
             max_output: u32,
             #[pallet::compact] max_fee: BalanceOf<T>,
         ) -> DispatchResult {
             let who = ensure_signed(origin)?;
+            let input = input.try_into().map_err(|_| Error::<T>::InputTooLong)?;
             Self::do_submit(
                 who,
                 Request {
@@ -502,13 +512,14 @@ pub mod pallet {
         pub fn submit_job_with(
             origin: OriginFor<T>,
             model: ModelId,
-            input: Input,
+            input: Vec<u8>,
             max_output: u32,
             #[pallet::compact] max_fee: BalanceOf<T>,
             options: JobOptions,
             conditions: JobConditions<T::AccountId>,
         ) -> DispatchResult {
             let who = ensure_signed(origin)?;
+            let input = input.try_into().map_err(|_| Error::<T>::InputTooLong)?;
             Self::do_submit(
                 who,
                 Request {
@@ -540,11 +551,15 @@ pub mod pallet {
         pub fn deliver(
             origin: OriginFor<T>,
             job: JobId,
-            output: Output,
-            evidence: EvidenceBytes,
+            output: Vec<u8>,
+            evidence: Vec<u8>,
             claim: ResultClaim,
         ) -> DispatchResultWithPostInfo {
             let who = ensure_signed(origin)?;
+            let output = output.try_into().map_err(|_| Error::<T>::OutputTooLong)?;
+            let evidence = evidence
+                .try_into()
+                .map_err(|_| Error::<T>::EvidenceTooLong)?;
             Self::do_deliver(who, job, output, evidence, claim)?;
             Ok(Pays::No.into())
         }

@@ -12,10 +12,9 @@ use frame_support::{
     parameter_types,
     traits::{
         fungible::{Inspect, InspectHold},
-        ConstU128, ConstU32, Get, Hooks,
+        ConstU128, ConstU32, Hooks,
     },
     weights::Weight,
-    BoundedVec,
 };
 use sp_runtime::{BuildStorage, DispatchError, Percent, Permill};
 
@@ -194,8 +193,8 @@ pub fn model() -> ModelId {
     manifest().id()
 }
 
-/// Bytes for a bounded argument.
-pub fn bytes<S: Get<u32>>(text: &str) -> BoundedVec<u8, S> {
+/// Bytes as an argument or as what is stored of it.
+pub fn bytes<B: TryFrom<Vec<u8>, Error: core::fmt::Debug>>(text: &str) -> B {
     text.as_bytes()
         .to_vec()
         .try_into()
@@ -278,11 +277,8 @@ pub fn signed(who: AccountId) -> RuntimeOrigin {
 }
 
 /// A manifest's bytes as they are registered.
-pub fn registration(manifest: &ModelManifest) -> ManifestBytes {
-    manifest
-        .encode()
-        .try_into()
-        .expect("the manifests of the tests are short")
+pub fn registration(manifest: &ModelManifest) -> Vec<u8> {
+    manifest.encode()
 }
 
 /// Offers the usual model.
@@ -355,14 +351,8 @@ pub fn deliver_with(
     ids: &[u32],
     claim: ResultClaim,
 ) -> Result<PostDispatchInfo, DispatchError> {
-    let output = output
-        .to_vec()
-        .try_into()
-        .expect("outputs of the tests are short");
-    let evidence = evidence::encode(ids)
-        .try_into()
-        .expect("evidence of the tests is short");
-    Inference::deliver(signed(worker), job, output, evidence, claim).map_err(|e| e.error)
+    let evidence = evidence::encode(ids);
+    Inference::deliver(signed(worker), job, output.to_vec(), evidence, claim).map_err(|e| e.error)
 }
 
 /// A job that BOB has claimed.

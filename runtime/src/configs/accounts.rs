@@ -12,14 +12,17 @@ use frame_support::{
         fungible::Credit, tokens::imbalance::ResolveTo, ConstU128, ConstU32, ConstU8,
         InstanceFilter, VariantCountOf,
     },
-    weights::{ConstantMultiplier, IdentityFee},
+    weights::{
+        ConstantMultiplier, WeightToFeeCoefficient, WeightToFeeCoefficients, WeightToFeePolynomial,
+    },
     PalletId,
 };
 use pallet_transaction_payment::{FungibleAdapter, Multiplier, TargetedFeeAdjustment};
 use scale_info::TypeInfo;
+use smallvec::smallvec;
 use sp_runtime::{
     traits::{AccountIdConversion, BlakeTwo256},
-    FixedPointNumber, Perquintill,
+    FixedPointNumber, Perbill, Perquintill,
 };
 
 parameter_types! {
@@ -58,13 +61,29 @@ const _: fn(Credit<AccountId, Balances>) = |credit| {
     FeesToTreasury::on_unbalanced(credit)
 };
 
+/// Ten picoseconds of reference compute cost one base unit: a transfer about 0.00004 GEN, so that
+/// a worker earns on a job that pays a thousandth of a GEN.
+pub struct ComputeFee;
+
+impl WeightToFeePolynomial for ComputeFee {
+    type Balance = Balance;
+
+    fn polynomial() -> WeightToFeeCoefficients<Balance> {
+        smallvec![WeightToFeeCoefficient {
+            coeff_integer: 0,
+            coeff_frac: Perbill::from_percent(10),
+            negative: false,
+            degree: 1,
+        }]
+    }
+}
+
 impl pallet_transaction_payment::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
     type OnChargeTransaction = FungibleAdapter<Balances, FeesToTreasury>;
-    // One picosecond of reference compute costs one base unit: a transfer about 0.0002 GEN.
-    type WeightToFee = IdentityFee<Balance>;
-    // A byte costs a millionth of a GEN.
-    type LengthToFee = ConstantMultiplier<Balance, ConstU128<MICROGEN>>;
+    type WeightToFee = ComputeFee;
+    // Ten bytes cost a millionth of a GEN.
+    type LengthToFee = ConstantMultiplier<Balance, ConstU128<{ MICROGEN / 10 }>>;
     type FeeMultiplierUpdate = TargetedFeeAdjustment<
         Self,
         TargetBlockFullness,

@@ -26,7 +26,7 @@ fn a_model_is_registered_under_its_manifests_hash() {
         assert_eq!(held(DAVE, HoldReason::ModelDeposit), deposit());
         assert_eq!(
             Manifests::<Test>::get(model()),
-            Some(registration(&manifest()))
+            Some(ManifestBytes::truncate_from(registration(&manifest())))
         );
         let stored = Models::<Test>::get(model()).unwrap();
         assert_eq!(
@@ -81,6 +81,10 @@ fn every_fault_of_a_manifest_has_its_error() {
             Error::ManifestSeatPayInvalid,
         );
         refused(|m| m.terms.replay_rate = 0, Error::ManifestReplayTooSlow);
+        refuses(
+            || Inference::register_model(signed(DAVE), vec![0; 16_385]),
+            Error::ManifestTooLong,
+        );
         refuses(
             || Inference::register_model(signed(DAVE), bytes("no manifest")),
             Error::ManifestMalformed,

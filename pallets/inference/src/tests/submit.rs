@@ -5,8 +5,7 @@ use frame_support::assert_ok;
 use sp_runtime::{traits::BadOrigin, DispatchResult};
 
 fn submit_as(input: &[u8], max_output: u32, max_fee: Balance) -> DispatchResult {
-    let input = input.to_vec().try_into().unwrap();
-    Inference::submit_job(signed(ALICE), model(), input, max_output, max_fee)
+    Inference::submit_job(signed(ALICE), model(), input.to_vec(), max_output, max_fee)
 }
 
 fn conditions() -> JobConditions<AccountId> {
@@ -73,9 +72,25 @@ fn a_bad_input_is_refused_before_any_money_moves() {
 }
 
 #[test]
-fn an_input_longer_than_16_kib_is_no_call_at_all() {
-    assert!(Input::try_from(vec![b'a'; 16_384]).is_ok());
-    assert!(Input::try_from(vec![b'a'; 16_385]).is_err());
+fn an_input_longer_than_16_kib_is_refused_by_name() {
+    market(|| {
+        let too_long = vec![b'a'; 16_385];
+        refuses(|| submit_as(&too_long, 10, MAX_FEE), Error::InputTooLong);
+        refuses(
+            || {
+                Inference::submit_job_with(
+                    signed(ALICE),
+                    model(),
+                    too_long.clone(),
+                    10,
+                    MAX_FEE,
+                    Default::default(),
+                    Default::default(),
+                )
+            },
+            Error::InputTooLong,
+        );
+    });
 }
 
 #[test]

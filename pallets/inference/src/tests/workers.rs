@@ -125,7 +125,11 @@ fn an_endpoint_can_be_changed_and_cleared() {
         assert_ok!(Inference::set_endpoint(signed(EVE), bytes("")));
         assert!(Inference::worker(EVE).unwrap().endpoint.is_empty());
         refuses(
-            || Inference::set_endpoint(signed(EVE), vec![0xc3].try_into().unwrap()),
+            || Inference::set_endpoint(signed(EVE), vec![b'a'; 257]),
+            Error::EndpointTooLong,
+        );
+        refuses(
+            || Inference::set_endpoint(signed(EVE), vec![0xc3]),
             Error::EndpointNotUtf8,
         );
     });
