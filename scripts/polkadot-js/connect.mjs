@@ -32,7 +32,9 @@ export class Refused extends Explained {
    * @param {bigint} fee the transaction fee, which is paid all the same
    */
   constructor(error, docs, fee) {
-    super(`the chain refused: ${error}${docs && `. ${docs}`}\n  (the transaction fee of ${formatGen(fee)} is paid)`);
+    super(
+      `the chain refused: ${error}${docs && `. ${docs}`}\n  (the transaction fee of ${formatGen(fee)} is paid)`,
+    );
     this.error = error;
     this.docs = docs;
     this.fee = fee;
@@ -231,13 +233,15 @@ export function everyFinalizedBlock(api, from, onBlock) {
     };
     api.rpc.chain
       .subscribeFinalizedHeads((header) => {
-        running = running.then(() => catchUp(header.number.toNumber())).catch((error) => {
-          // A lost connection comes back by itself; the next head catches up.
-          if (api.isConnected) {
-            reject(error);
-            stop();
-          }
-        });
+        running = running
+          .then(() => catchUp(header.number.toNumber()))
+          .catch((error) => {
+            // A lost connection comes back by itself; the next head catches up.
+            if (api.isConnected) {
+              reject(error);
+              stop();
+            }
+          });
       })
       .then((end) => (finished ? end() : (unsubscribe = end)))
       .catch(reject);

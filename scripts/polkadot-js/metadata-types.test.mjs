@@ -24,7 +24,10 @@ const market = () => {
 test('Apps renders the arguments of every call of the market', () => {
   const { metadata, pallet } = market();
   const calls = variantsOf(metadata, pallet, 'calls');
-  assert.ok(calls.some(({ name }) => name === 'submit_job'), 'submit_job is among the calls');
+  assert.ok(
+    calls.some(({ name }) => name === 'submit_job'),
+    'submit_job is among the calls',
+  );
   const complaints = calls.flatMap((call) => complaintsAboutCall(metadata.lookup, call));
   assert.deepEqual(complaints, []);
 });
@@ -44,7 +47,10 @@ test('every function of the read API has docs and is there as a runtime call', (
   const api = metadata.apis.find(({ name }) => name === 'InferenceApi');
   assert.ok(api, 'InferenceApi is in the metadata');
   const bare = api.methods.filter(({ docs }) => docs.join('').trim() === '');
-  assert.deepEqual(bare.map(({ name }) => name), []);
+  assert.deepEqual(
+    bare.map(({ name }) => name),
+    [],
+  );
 });
 
 // ---- The rules themselves: each refuses what it should, and nothing else ----

@@ -109,9 +109,8 @@ async function submit(api, question, values, signer) {
   return { job: job.toNumber(), block: blockNumber, transactionFee: fee };
 }
 
-/** Tells what happens to a job, block by block, until `until(view)` holds or it is over. */
-async function follow(api, job, fromBlock, seconds, until) {
-  let status;
+/** Tells what happens to a job after `status`, block by block, until `until(view)` holds or it is over. */
+async function follow(api, job, fromBlock, seconds, until, status) {
   let worker;
   let last;
   const watch = everyFinalizedBlock(api, fromBlock, async (number, at) => {
@@ -157,17 +156,26 @@ function showAnswer(view, result, question) {
     const { code, position } = attestation.fault.unwrap();
     console.log(`fault        ${code} at position ${position}: no machine can go on from there`);
   }
-  console.log(`\nfee          ${formatGen(fee)} for ${attestation.usage.input} units in, ${attestation.usage.output} out`);
+  console.log(
+    `\nfee          ${formatGen(fee)} for ${attestation.usage.input} units in, ${attestation.usage.output} out`,
+  );
   console.log(`refund       ${formatGen(maxFee - fee)} of the ${formatGen(maxFee)} held`);
+  console.log(
+    `delivery     ${formatGen(view.terms.deliveryFee)}, as the worker delivers without a transaction fee`,
+  );
   console.log(`attestation  ${attestationHash}, by ${attestation.worker}`);
-  console.log(`             ${wrong.length ? `WRONG: ${wrong.join(', ')}` : 'its hashes are right'}; trace ${attestation.trace}`);
+  console.log(
+    `             ${wrong.length ? `WRONG: ${wrong.join(', ')}` : 'its hashes are right'}; trace ${attestation.trace}`,
+  );
 }
 
 function showBalances(rows) {
   console.log('\nbalances     before -> after');
   for (const { who, before, after } of rows) {
     const held = after.held > 0n ? `, of which ${formatGen(after.held)} held` : '';
-    console.log(`  ${who.padEnd(10)} ${before ? formatGen(before.total) : '?'} -> ${formatGen(after.total)}${held}`);
+    console.log(
+      `  ${who.padEnd(10)} ${before ? formatGen(before.total) : '?'} -> ${formatGen(after.total)}${held}`,
+    );
   }
 }
 
@@ -219,13 +227,21 @@ await run(async () => {
       transactionFees += posted.transactionFee;
     }
 
-    const answered = await follow(api, job, block, seconds, ({ status }) => status.isReview || status.isSettled);
+    const answered = await follow(
+      api,
+      job,
+      block,
+      seconds,
+      ({ status }) => status.isReview || status.isSettled,
+    );
     if (!answered.reached) {
       const status = answered.view?.status;
       if (status?.isCancelled || status?.isExpired) {
         throw explainEnd(job, status);
       }
-      console.error(`no answer within ${seconds} s; the job is ${status?.type.toLowerCase() ?? 'unknown'}. ${goOn()}`);
+      console.error(
+        `no answer within ${seconds} s; the job is ${status?.type.toLowerCase() ?? 'unknown'}. ${goOn()}`,
+      );
       return 3;
     }
     const { at, number } = await finalized(api);
@@ -239,10 +255,19 @@ await run(async () => {
         transactionFees += (await signAndFinalize(api, api.tx.inference.acceptResult(job), signer)).fee;
       } else {
         const left = Math.max(0, view.until.toNumber() - number);
-        console.log(`\nthe worker is paid when the review is over, in ${left} blocks (--accept pays at once)`);
+        console.log(
+          `\nthe worker is paid when the review is over, in ${left} blocks (--accept pays at once)`,
+        );
       }
       const wait = Math.max(0, view.until.toNumber() - number) * SECONDS_PER_BLOCK + seconds;
-      const settled = await follow(api, job, number, wait, ({ status }) => status.isSettled);
+      const settled = await follow(
+        api,
+        job,
+        number,
+        wait,
+        ({ status }) => status.isSettled,
+        view.status.type,
+      );
       if (!settled.reached) {
         console.error(`the job was not settled in time. ${goOn()}`);
         return 3;
@@ -262,7 +287,9 @@ await run(async () => {
       },
     ]);
     if (view.deposit.toBigInt() > 0n) {
-      console.log(`  ${formatGen(view.deposit)} of the deposit come back when the record is dropped, after block ${view.until}`);
+      console.log(
+        `  ${formatGen(view.deposit)} of the deposit come back when the record is dropped, after block ${view.until}`,
+      );
     }
     if (transactionFees > 0n) {
       console.log(`  ${formatGen(transactionFees)} were fees of your transactions`);

@@ -3,7 +3,15 @@
 //   node watch-market.mjs
 
 import { parseArgs } from 'node:util';
-import { connect, CONNECTION_OPTIONS, everyFinalizedBlock, finalized, formatGen, run, textOf } from './connect.mjs';
+import {
+  connect,
+  CONNECTION_OPTIONS,
+  everyFinalizedBlock,
+  finalized,
+  formatGen,
+  run,
+  textOf,
+} from './connect.mjs';
 
 const USAGE = `Usage: node watch-market.mjs [options]
 
@@ -23,13 +31,14 @@ function readable(value, typeName) {
     return 'none';
   }
   const human = value.toHuman();
-  return typeof human === 'object' ? JSON.stringify(human) : String(human);
+  return typeof human === 'object' ? Object.entries(human).flat().join(' ') : String(human);
 }
 
 /** `JobClaimed  job 3, worker 5FHn…, price_input 0.000001 GEN, …` */
 function describe(event) {
   const fields = event.meta.fields.map(
-    ({ name, typeName }, index) => `${name.unwrap()} ${readable(event.data[index], typeName.unwrapOr('').toString())}`,
+    ({ name, typeName }, index) =>
+      `${name.unwrap()} ${readable(event.data[index], typeName.unwrapOr('').toString())}`,
   );
   return `${event.method.padEnd(16)} ${fields.join(', ')}`;
 }
@@ -52,7 +61,7 @@ async function showOpenJobs({ number, at }) {
       count += page.length;
     }
   }
-  console.log(`  ${count} in all, on ${models.length} models\n`);
+  console.log(`  ${count} in all; models: ${models.length}\n`);
 }
 
 await run(async () => {

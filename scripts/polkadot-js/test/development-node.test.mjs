@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { connect } from '../connect.mjs';
-import { eventually, rpc, startNode } from './processes.mjs';
+import { eventually, rpc, startNode, stopAll } from './processes.mjs';
 
 const SLOT_MS = 2_000;
 const METADATA = new URL('../../../worker/artifacts/genesisflow.scale', import.meta.url);
@@ -13,9 +13,10 @@ let node;
 before(async () => {
   node = await startNode('development node', ['--dev', '--tmp']);
 });
-after(() => node?.stop());
+after(stopAll);
 
-const height = async (hash) => Number((await rpc(node.rpcPort, 'chain_getHeader', hash ? [hash] : [])).number);
+const height = async (hash) =>
+  Number((await rpc(node.rpcPort, 'chain_getHeader', hash ? [hash] : [])).number);
 const finalizedHeight = async () => height(await rpc(node.rpcPort, 'chain_getFinalizedHead'));
 
 test('a block is made every two seconds, and finalised soon after', async () => {

@@ -3,14 +3,24 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { eventually, freePort, rpc, sleep, startNode, temporaryFolder, withLogs } from './processes.mjs';
+import {
+  eventually,
+  freePort,
+  rpc,
+  sleep,
+  startNode,
+  stopAll,
+  temporaryFolder,
+  withLogs,
+} from './processes.mjs';
 
 const ALICE_NODE_KEY = '0'.repeat(63) + '1';
 const BOB_NODE_KEY = '0'.repeat(63) + '2';
 /** The name that goes with Alice's node key. */
 const ALICE_PEER = '12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp';
 
-const height = async ({ rpcPort }, hash) => Number((await rpc(rpcPort, 'chain_getHeader', hash ? [hash] : [])).number);
+const height = async ({ rpcPort }, hash) =>
+  Number((await rpc(rpcPort, 'chain_getHeader', hash ? [hash] : [])).number);
 const finalizedHeight = async (node) => height(node, await rpc(node.rpcPort, 'chain_getFinalizedHead'));
 const blockHash = (node, number) => rpc(node.rpcPort, 'chain_getBlockHash', [number]);
 
@@ -50,12 +60,9 @@ before(async () => {
       ],
       bobPorts,
     );
-  // Settled one by one, so that one that did start is stopped if the other did not.
-  const [first, second] = await Promise.allSettled([startAlice(), startBob()]);
-  [alice, bob] = [first.value, second.value];
-  assert.ok(alice && bob, first.reason ?? second.reason);
+  [alice, bob] = await Promise.all([startAlice(), startBob()]);
 });
-after(() => Promise.all([alice?.stop(), bob?.stop()]));
+after(stopAll);
 
 const both = () => [alice, bob];
 

@@ -9,9 +9,26 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { compactFromU8a, stringToU8a, u8aConcat } from '@polkadot/util';
 import { blake2AsHex, encodeAddress } from '@polkadot/util-crypto';
-import { balanceOf, connect, everyFinalizedBlock, finalized, formatGen, questionOf, textOf } from '../connect.mjs';
+import {
+  balanceOf,
+  connect,
+  everyFinalizedBlock,
+  finalized,
+  formatGen,
+  questionOf,
+  textOf,
+} from '../connect.mjs';
 import { wrongHashes } from '../attestation.mjs';
-import { eventually, runWorker, startExample, startNode, startWorker, temporaryFolder, withLogs } from './processes.mjs';
+import {
+  eventually,
+  runWorker,
+  startExample,
+  startNode,
+  startWorker,
+  stopAll,
+  temporaryFolder,
+  withLogs,
+} from './processes.mjs';
 
 const MODELS = fileURLToPath(new URL('../../../worker/models', import.meta.url));
 const WORKER_KEY = '//Bob';
@@ -40,7 +57,17 @@ before(async () => {
   const command = (...args) => runWorker(node.url, WORKER_KEY, data, args);
   await command('register', '--stake', '10000');
   await command('model', 'register', model);
-  await command('offer', '--model', model, '--price-input', '0.000005', '--price-output', '0.00001', '--capacity', '2');
+  await command(
+    'offer',
+    '--model',
+    model,
+    '--price-input',
+    '0.000005',
+    '--price-output',
+    '0.00001',
+    '--capacity',
+    '2',
+  );
   start = await finalized(api);
   worker = startWorker(node.url, WORKER_KEY, data, ['run', '--model', model]);
   await withLogs(
@@ -50,8 +77,7 @@ before(async () => {
 });
 after(async () => {
   await api?.disconnect();
-  await worker?.stop();
-  await node?.stop();
+  await stopAll();
 });
 
 /** Everything every account has, in base units, and what has been issued altogether. */
@@ -100,7 +126,11 @@ async function transcript(count) {
   const timer = setTimeout(watch.stop, 120_000);
   await watch.done;
   clearTimeout(timer);
-  assert.equal([...jobs.values()].filter(({ paid }) => paid).length, count, 'all jobs are settled within two minutes');
+  assert.equal(
+    [...jobs.values()].filter(({ paid }) => paid).length,
+    count,
+    'all jobs are settled within two minutes',
+  );
   return { jobs: [...jobs.values()], fees, end };
 }
 
@@ -131,7 +161,8 @@ function checkAttestation({ input, result, event, view }) {
 async function checkFee({ event, view, paid }) {
   const { terms } = (await api.call.inferenceApi.model(view.model)).unwrap();
   const { input, output } = view.prices.unwrap();
-  const metered = event.usage.input.toBigInt() * input.toBigInt() + event.usage.output.toBigInt() * output.toBigInt();
+  const metered =
+    event.usage.input.toBigInt() * input.toBigInt() + event.usage.output.toBigInt() * output.toBigInt();
   const fee = metered > terms.minFee.toBigInt() ? metered : terms.minFee.toBigInt();
   assert.equal(event.fee.toBigInt(), fee);
   assert.equal(event.refund.toBigInt(), view.maxFee.toBigInt() - fee);
@@ -141,69 +172,89 @@ async function checkFee({ event, view, paid }) {
 }
 
 test('questions are answered rightly, and the money adds up to the base unit', () =>
-  withLogs(() => [node, worker], async () => {
-    const before = await ledger(start.at);
-    const examples = QUESTIONS.map(({ key, question }, index) =>
-      startExample('submit-job.mjs', [
-        ...[question, '--key', key, '--url', node.url, '--max-output', '24', '--timeout', '100'],
-        // One waits for the end of the review, the others pay at once.
-        ...(index === 0 ? [] : ['--accept']),
-      ]),
-    );
-    const [{ jobs, fees, end }, ...codes] = await Promise.all([
-      transcript(QUESTIONS.length),
-      ...examples.map(({ exited }) => exited),
-    ]);
-    assert.deepEqual(codes, codes.map(() => 0), examples.map(({ log }) => log).join('\n'));
+  withLogs(
+    () => [node, worker],
+    async () => {
+      const before = await ledger(start.at);
+      const examples = QUESTIONS.map(({ key, question }, index) =>
+        startExample('submit-job.mjs', [
+          ...[question, '--key', key, '--url', node.url, '--max-output', '24', '--timeout', '100'],
+          // One waits for the end of the review, the others pay at once.
+          ...(index === 0 ? [] : ['--accept']),
+        ]),
+      );
+      const [{ jobs, fees, end }, ...codes] = await Promise.all([
+        transcript(QUESTIONS.length),
+        ...examples.map(({ exited }) => exited),
+      ]);
+      assert.deepEqual(
+        codes,
+        codes.map(() => 0),
+        examples.map(({ log }) => log).join('\n'),
+      );
 
-    for (const job of jobs) {
-      const asked = textOf(job.input);
-      const index = QUESTIONS.findIndex(({ question }) => question === asked);
-      assert.ok(index >= 0, `"${asked}" is none of the questions`);
-      const { answer } = QUESTIONS[index];
-      assert.equal(textOf(job.result.output).trim(), answer, `the answer to "${asked}"`);
-      checkAttestation(job);
-      await checkFee(job);
+      for (const job of jobs) {
+        const asked = textOf(job.input);
+        const index = QUESTIONS.findIndex(({ question }) => question === asked);
+        assert.ok(index >= 0, `"${asked}" is none of the questions`);
+        const { answer } = QUESTIONS[index];
+        assert.equal(textOf(job.result.output).trim(), answer, `the answer to "${asked}"`);
+        checkAttestation(job);
+        await checkFee(job);
 
-      const { stdout } = examples[index];
-      assert.match(stdout, new RegExp(`^question +${asked.replace(/[.?+*()]/g, '\\$&')}$`, 'm'));
-      assert.match(stdout, new RegExp(`^answer +${answer}\\s*$`, 'm'));
-      assert.ok(stdout.includes(`fee          ${formatGen(job.event.fee)} for`), stdout);
-      assert.ok(stdout.includes(`refund       ${formatGen(job.event.refund)} of`), stdout);
-      assert.match(stdout, /its hashes are right/);
-      assert.match(stdout, /^ {2}requester +1000000 GEN -> 999999\.\d+ GEN/m);
-    }
+        const { stdout } = examples[index];
+        assert.match(stdout, new RegExp(`^question +${asked.replace(/[.?+*()]/g, '\\$&')}$`, 'm'));
+        assert.match(stdout, new RegExp(`^answer +${answer}\\s*$`, 'm'));
+        assert.ok(stdout.includes(`fee          ${formatGen(job.event.fee)} for`), stdout);
+        assert.ok(stdout.includes(`refund       ${formatGen(job.event.refund)} of`), stdout);
+        assert.match(stdout, /its hashes are right/);
+        assert.match(stdout, /^ {2}requester +1000000 GEN -> 999999\.\d+ GEN/m);
+      }
 
-    // What each account should have gained or lost since the worker started.
-    const expected = new Map();
-    const book = (who, amount) => expected.set(who, (expected.get(who) ?? 0n) + amount);
-    for (const [who, fee] of fees) {
-      book(who, -fee);
-      book(TREASURY, fee);
-    }
-    for (const { view, paid } of jobs) {
-      const [worked, protocol, delivery] = [paid.paid, paid.protocol, view.terms.deliveryFee].map((n) => n.toBigInt());
-      book(view.requester.toString(), -worked - protocol - delivery);
-      book(view.worker.unwrap().toString(), worked);
-      book(TREASURY, protocol + delivery);
-    }
-    const now = await ledger(end);
-    for (const [who, total] of now.totals) {
-      assert.equal(total - (before.totals.get(who) ?? 0n), expected.get(who) ?? 0n, `the balance of ${who}`);
-    }
-    assert.equal(now.totals.size, before.totals.size, 'no account came or went');
-    assert.equal(now.issued, before.issued, 'nothing was made or burnt');
-    assert.equal([...now.totals.values()].reduce((sum, total) => sum + total), now.issued);
+      // What each account should have gained or lost since the worker started.
+      const expected = new Map();
+      const book = (who, amount) => expected.set(who, (expected.get(who) ?? 0n) + amount);
+      for (const [who, fee] of fees) {
+        book(who, -fee);
+        book(TREASURY, fee);
+      }
+      for (const { view, paid } of jobs) {
+        const [worked, protocol, delivery] = [paid.paid, paid.protocol, view.terms.deliveryFee].map((n) =>
+          n.toBigInt(),
+        );
+        book(view.requester.toString(), -worked - protocol - delivery);
+        book(view.worker.unwrap().toString(), worked);
+        book(TREASURY, protocol + delivery);
+      }
+      const now = await ledger(end);
+      for (const [who, total] of now.totals) {
+        assert.equal(
+          total - (before.totals.get(who) ?? 0n),
+          expected.get(who) ?? 0n,
+          `the balance of ${who}`,
+        );
+      }
+      assert.equal(now.totals.size, before.totals.size, 'no account came or went');
+      assert.equal(now.issued, before.issued, 'nothing was made or burnt');
+      assert.equal(
+        [...now.totals.values()].reduce((sum, total) => sum + total),
+        now.issued,
+      );
 
-    for (const { view } of jobs) {
-      const requester = view.requester.toString();
-      const settled = (await end.call.inferenceApi.job(view.id)).unwrap();
-      assert.equal((await balanceOf(end, requester)).held, settled.deposit.toBigInt(), 'only the record’s deposit is held');
-    }
-    const record = (await end.call.inferenceApi.worker(jobs[0].view.worker.unwrap())).unwrap();
-    assert.deepEqual([record.settled.toNumber(), record.late.toNumber()], [QUESTIONS.length, 0]);
-    assert.equal(record.exposure.toBigInt(), 0n, 'no stake is reserved any more');
-  }));
+      for (const { view } of jobs) {
+        const requester = view.requester.toString();
+        const settled = (await end.call.inferenceApi.job(view.id)).unwrap();
+        assert.equal(
+          (await balanceOf(end, requester)).held,
+          settled.deposit.toBigInt(),
+          'only the record’s deposit is held',
+        );
+      }
+      const record = (await end.call.inferenceApi.worker(jobs[0].view.worker.unwrap())).unwrap();
+      assert.deepEqual([record.settled.toNumber(), record.late.toNumber()], [QUESTIONS.length, 0]);
+      assert.equal(record.exposure.toBigInt(), 0n, 'no stake is reserved any more');
+    },
+  ));
 
 test('a worker that is asked to stop, stops cleanly', async () => {
   assert.equal(await worker.stop(), 0, worker.log);

@@ -28,13 +28,19 @@ function binary(variable, name) {
   return path;
 }
 
+/** The programs that have not ended yet. */
 const running = new Set();
 const folders = new Set();
 let nextPort = FIRST_PORT + Math.floor(process.pid % 9) * 100;
 
-/** Ends the processes that are left, whatever the reason for leaving. */
+/** Ends everything that is still running: for the end of a test file, however that went. */
+export async function stopAll() {
+  await Promise.all([...running].map((program) => program.stop()));
+}
+
+/** The same for when this process itself is cut short. */
 process.on('exit', () => {
-  running.forEach((child) => child.kill('SIGKILL'));
+  running.forEach((program) => program.signal('SIGKILL'));
   folders.forEach((folder) => rmSync(folder, { recursive: true, force: true }));
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
@@ -101,15 +107,15 @@ export class Program {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...environment },
     });
-    running.add(this.#child);
+    running.add(this);
     this.exited = new Promise((resolve) => {
       this.#child.once('error', (error) => {
         this.#lines.push(error.message);
-        running.delete(this.#child);
+        running.delete(this);
         resolve(error.code);
       });
       this.#child.once('close', (code, signal) => {
-        running.delete(this.#child);
+        running.delete(this);
         resolve(code ?? signal);
       });
     });
@@ -132,7 +138,7 @@ export class Program {
   }
 
   get isRunning() {
-    return running.has(this.#child);
+    return running.has(this);
   }
 
   /** The last lines of what it wrote, to be shown when a test fails. */
@@ -235,7 +241,9 @@ export async function withLogs(programs, body) {
   try {
     return await body();
   } catch (error) {
-    error.message += `\n${programs().map(({ log }) => log).join('\n')}`;
+    error.message += `\n${programs()
+      .map(({ log }) => log)
+      .join('\n')}`;
     throw error;
   }
 }
