@@ -24,12 +24,15 @@ use subxt::{
 
 /// How long a command waits for a node that is not there, such as one that is
 /// just starting.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+const CONNECT_PATIENCE: Duration = Duration::from_secs(8);
 const CONNECT_RETRY: Duration = Duration::from_millis(500);
 /// How long one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 const FIRST_RECONNECT: u64 = 100;
-const LONGEST_RECONNECT: Duration = Duration::from_secs(20);
+const LONGEST_RECONNECT: Duration = Duration::from_secs(5);
+/// How long the latest block may take: whoever watches the log should soon
+/// hear that the node is gone.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// State at one block, as subxt hands it out.
 pub type AtBlock = OnlineClientAtBlock<SubstrateConfig>;
@@ -109,10 +112,16 @@ impl Client {
 
     /// Hash of the latest finalised block.
     pub async fn finalized_hash(&self) -> std::result::Result<H256, MarketError> {
-        ask(self.rpc.chain_get_finalized_head())
-            .await
-            .map(|hash| H256(hash.0))
-            .map_err(MarketError::Unavailable)
+        let question = self.rpc.chain_get_finalized_head();
+        match tokio::time::timeout(HEAD_TIMEOUT, question).await {
+            Ok(Ok(hash)) => Ok(H256(hash.0)),
+            Ok(Err(error)) => Err(MarketError::Unavailable(error.to_string())),
+            Err(_) => Err(MarketError::Unavailable(format!(
+                "the node at {} is silent for {} s",
+                self.url,
+                HEAD_TIMEOUT.as_secs()
+            ))),
+        }
     }
 
     /// Hash of the block with a number, on the chain that the node follows.

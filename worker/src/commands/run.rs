@@ -44,7 +44,6 @@ pub async fn run(settings: Settings) -> Result<()> {
         );
     }
     let journal = open_journal(&chain, &settings.data_dir).await?;
-    journal.prune()?;
     let models = models_to_serve(&settings, &chain, &view).await?;
     let ids: Vec<ModelId> = models.iter().map(|model| model.id).collect();
     let executor = tokio::task::spawn_blocking(move || EngineExecutor::load(models))

@@ -1,7 +1,7 @@
 //! The worker at work: looks at every finalised block, brings its jobs on and
 //! claims new ones.
 //!
-//! Each job has one task ([`drive`]) from its claim to its end. What a task
+//! Each job has one task (`drive.rs`) from its claim to its end. What a task
 //! does next depends on finalised state and the journal alone
 //! ([`crate::recovery::next_step`]), so a task can be started at any point of
 //! a job's life: after a claim, or after a restart.
@@ -60,7 +60,7 @@ impl Default for Pace {
         Self {
             poll: Duration::from_millis(500),
             first_retry: Duration::from_millis(500),
-            longest_retry: Duration::from_secs(30),
+            longest_retry: Duration::from_secs(10),
         }
     }
 }
@@ -159,7 +159,7 @@ impl<M: Market, E: Executor> JobLoop<M, E> {
                             failures += 1;
                             let wait = self.worker.pace.retry(failures);
                             tracing::warn!(
-                                "the chain does not answer ({cause}); next try in {:.1} s",
+                                "cannot look at the chain ({cause}); next try in {:.1} s",
                                 wait.as_secs_f64()
                             );
                             wait
@@ -264,6 +264,7 @@ impl<M: Market, E: Executor> JobLoop<M, E> {
                     self.start(job, record.model.into(), 0, true);
                 }
             }
+            self.worker.journal.prune()?;
             self.reconciled_at = Some(head);
         }
         Ok(())

@@ -153,10 +153,11 @@ async fn killed_at_any_step_a_job_is_delivered_exactly_once() {
         until("delivered", || is_delivered(&market, 7)).await;
         until("looked at", || market.chain().height > height + 5).await;
         running.stop().await.unwrap();
-        let chain = market.chain();
-        assert_eq!(chain.delivered[&7], [answer(7)], "killed after {steps}");
-        assert_eq!(chain.refused, 0, "killed after {steps}");
-        drop(chain);
+        {
+            let chain = market.chain();
+            assert_eq!(chain.delivered[&7], [answer(7)], "killed after {steps}");
+            assert_eq!(chain.refused, 0, "killed after {steps}");
+        }
         assert_eq!(
             outcome(dir.path(), 7).await,
             Some(Outcome::Delivered),
