@@ -161,15 +161,10 @@ export function signAndFinalize(api, transaction, signer) {
     transaction
       .signAndSend(signer, { nonce: -1 }, (result) => onStatus(result).catch(reject))
       .then((end) => (unsubscribe = end))
-      .catch((error) => reject(new Explained(`the node did not take the transaction: ${reasonOf(error)}`)));
+      .catch((error) =>
+        reject(new Explained(`the node did not take the transaction: ${error.message.split('\n')[0]}`)),
+      );
   });
-}
-
-/** Why a node did not take a transaction, without the backtrace that some answers carry. */
-function reasonOf({ message }) {
-  return /^1002: .*Execution failed/.test(message)
-    ? 'the chain cannot read it. An argument is longer than the chain takes'
-    : message.split('\n')[0];
 }
 
 /** Turns the chain's error into its name and the sentence about it in the metadata. */

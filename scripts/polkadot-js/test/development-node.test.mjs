@@ -3,6 +3,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
+import { Keyring } from '@polkadot/api';
+import { u8aConcat, u8aToHex } from '@polkadot/util';
 import { connect } from '../connect.mjs';
 import { eventually, rpc, startNode, stopAll } from './processes.mjs';
 
@@ -50,16 +52,41 @@ test('wallets learn the token and how many decimals it has', async () => {
   assert.deepEqual(properties, { ss58Format: 42, tokenDecimals: 12, tokenSymbol: 'GEN' });
 });
 
-test('a proof of finality can be had for a finalised block', async () => {
-  // A justification is kept every 16 blocks, so the first proof may take that long.
-  const proof = await eventually('a proof of finality', 45, () =>
-    rpc(node.rpcPort, 'grandpa_proveFinality', [1]).catch(() => null),
-  );
-  // SCALE: the block that the justification is for, then the justification, then headers.
-  const block = proof.slice(0, 66);
-  const target = await height(block);
-  assert.equal(await rpc(node.rpcPort, 'chain_getBlockHash', [target]), block);
-  assert.ok(target >= 1 && target <= (await finalizedHeight()), `proof is for block ${target}`);
+test('a proof of finality can be had for a finalised block, and checked with the validator’s key', async () => {
+  const api = await connect(node.url);
+  try {
+    // There is none until a justification at or after the block is stored.
+    const bytes = await eventually('a proof of finality', 45, () =>
+      rpc(node.rpcPort, 'grandpa_proveFinality', [2]).catch(() => null),
+    );
+    api.registry.register({
+      FinalityProof: { block: 'H256', justification: 'Bytes', unknownHeaders: 'Vec<Header>' },
+    });
+    const proof = api.createType('FinalityProof', bytes);
+    assert.equal(proof.toHex(), bytes, 'nothing follows the proof');
+    const { round, commit } = api.createType('GrandpaJustification', proof.justification.toU8a(true));
+    const target = commit.targetNumber.toNumber();
+    assert.equal(commit.targetHash.toHex(), proof.block.toHex());
+    assert.equal((await api.rpc.chain.getBlockHash(target)).toHex(), proof.block.toHex());
+
+    // The headers lead from the block that was asked for to the one that was voted for.
+    assert.equal(proof.unknownHeaders.length, target - 2);
+    let parent = (await api.rpc.chain.getBlockHash(2)).toHex();
+    for (const header of proof.unknownHeaders) {
+      assert.equal(header.parentHash.toHex(), parent);
+      parent = header.hash.toHex();
+    }
+    assert.equal(parent, proof.block.toHex());
+
+    // Alice is the only validator, and the set of validators is the first one.
+    const alice = new Keyring({ type: 'ed25519' }).addFromUri('//Alice');
+    const [{ precommit, signature, id }] = commit.precommits;
+    const signed = u8aConcat([1], precommit.toU8a(), round.toU8a(), new Uint8Array(8));
+    assert.equal(id.toHex(), u8aToHex(alice.publicKey));
+    assert.ok(alice.verify(signed, signature.toU8a(), alice.publicKey), 'Alice signed the vote');
+  } finally {
+    await api.disconnect();
+  }
 });
 
 test('the metadata that the worker is built from is that of this chain', async () => {
