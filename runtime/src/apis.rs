@@ -322,7 +322,7 @@ sp_api::impl_runtime_apis! {
             Vec<frame_benchmarking::BenchmarkList>,
             Vec<frame_support::traits::StorageInfo>,
         ) {
-            use crate::{benchmarks::*, AllPalletsWithSystem};
+            use crate::AllPalletsWithSystem;
             use frame_benchmarking::BenchmarkList;
             use frame_support::traits::StorageInfoTrait;
 
@@ -335,7 +335,7 @@ sp_api::impl_runtime_apis! {
         fn dispatch_benchmark(
             config: frame_benchmarking::BenchmarkConfig,
         ) -> Result<Vec<frame_benchmarking::BenchmarkBatch>, alloc::string::String> {
-            use crate::{benchmarks::*, AllPalletsWithSystem};
+            use crate::AllPalletsWithSystem;
             use frame_benchmarking::BenchmarkBatch;
             use frame_support::traits::{TrackedStorageKey, WhitelistedStorageKeys};
 

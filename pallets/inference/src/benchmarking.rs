@@ -194,7 +194,7 @@ mod benchmarks {
         let owner = account_with_funds::<T>("owner");
 
         #[extrinsic_call]
-        _(RawOrigin::Signed(owner.clone()), manifest);
+        _(RawOrigin::Signed(owner.clone()), manifest.into_inner());
 
         assert_eq!(Models::<T>::get(id).map(|model| model.owner), Some(owner));
     }
@@ -214,7 +214,7 @@ mod benchmarks {
     fn register_worker() {
         set_up::<T>();
         let who = account_with_funds::<T>("worker");
-        let endpoint: Endpoint = vec![b'a'; 256].try_into().expect("at most 256 bytes");
+        let endpoint = vec![b'a'; 256];
 
         #[extrinsic_call]
         _(RawOrigin::Signed(who.clone()), 100_000 * GEN, endpoint);
@@ -242,14 +242,14 @@ mod benchmarks {
         set_up::<T>();
         let (_, model) = model::<T>();
         let who = worker::<T>("worker", model);
-        let endpoint: Endpoint = vec![b'a'; 256].try_into().expect("at most 256 bytes");
+        let endpoint = vec![b'a'; 256];
 
         #[extrinsic_call]
         _(RawOrigin::Signed(who.clone()), endpoint.clone());
 
         assert_eq!(
             Workers::<T>::get(who).map(|worker| worker.endpoint),
-            Some(endpoint)
+            endpoint.try_into().ok()
         );
     }
 
@@ -362,7 +362,13 @@ mod benchmarks {
         } = request::<T>(model, i);
 
         #[extrinsic_call]
-        _(RawOrigin::Signed(who), model, input, max_output, max_fee);
+        _(
+            RawOrigin::Signed(who),
+            model,
+            input.into_inner(),
+            max_output,
+            max_fee,
+        );
 
         assert_eq!(Jobs::<T>::iter().count(), 1);
     }
@@ -392,7 +398,7 @@ mod benchmarks {
         _(
             RawOrigin::Signed(who),
             model,
-            input,
+            input.into_inner(),
             max_output,
             max_fee,
             options,
@@ -425,8 +431,8 @@ mod benchmarks {
     #[benchmark]
     fn deliver(o: Linear<0, 16_384>, e: Linear<0, 16_384>) {
         let (_, job, worker, _) = claimed_on_retired::<T>();
-        let output: Output = vec![b'a'; o as usize].try_into().expect("at most 16 KiB");
-        let evidence: EvidenceBytes = vec![0; e as usize].try_into().expect("at most 16 KiB");
+        let output = vec![b'a'; o as usize];
+        let evidence = vec![0; e as usize];
 
         #[extrinsic_call]
         _(

@@ -53,15 +53,15 @@ fn check_calls(at: &OnlineClientAtBlock<SubstrateConfig>, differing: &mut Vec<&'
         )*};
     }
     check! {
-        "register_model": calls.register_model(bounded(Vec::new())),
-        "register_worker": calls.register_worker(0, bounded(Vec::new())),
+        "register_model": calls.register_model(Vec::new()),
+        "register_worker": calls.register_worker(0, Vec::new()),
         "bond_more": calls.bond_more(0),
-        "set_endpoint": calls.set_endpoint(bounded(Vec::new())),
+        "set_endpoint": calls.set_endpoint(Vec::new()),
         "activate": calls.activate(),
         "set_offer": calls.set_offer(model, 0, 0, 0),
         "remove_offer": calls.remove_offer(model),
         "claim_job": calls.claim_job(0),
-        "deliver": calls.deliver(0, bounded(Vec::new()), bounded(Vec::new()), no_claim().into()),
+        "deliver": calls.deliver(0, Vec::new(), Vec::new(), no_claim().into()),
     }
 }
 
@@ -88,13 +88,6 @@ fn check_apis(at: &OnlineClientAtBlock<SubstrateConfig>, differing: &mut Vec<&'s
         "InferenceApi.manifest": api.manifest(model),
         "InferenceApi.parameters": api.parameters(),
     }
-}
-
-/// Bytes as the generated calls take them.
-pub fn bounded(
-    bytes: Vec<u8>,
-) -> runtime::runtime_types::bounded_collections::bounded_vec::BoundedVec<u8> {
-    runtime::runtime_types::bounded_collections::bounded_vec::BoundedVec(bytes)
 }
 
 fn no_claim() -> ResultClaim {

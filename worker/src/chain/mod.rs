@@ -17,7 +17,7 @@ use crate::{
 use async_trait::async_trait;
 use client::AtBlock;
 use genesisflow_primitives::{BlockNumber, JobId, H256};
-use metadata::{bounded, runtime};
+use metadata::runtime;
 use std::sync::{Arc, Mutex};
 use subxt::tx::Payload;
 use tx::Sender;
@@ -172,8 +172,8 @@ impl Market for Chain {
         let at = self.finalized().await?.at().clone();
         let call = runtime::transactions().inference().deliver(
             job,
-            bounded(delivery.output.clone()),
-            bounded(delivery.evidence.clone()),
+            delivery.output.clone(),
+            delivery.evidence.clone(),
             delivery.claim.into(),
         );
         self.sender.send(&at, &call, LIFETIME, before_submit).await

@@ -3,7 +3,7 @@
 use super::connect;
 use crate::{
     amount::Amount,
-    chain::metadata::{bounded, runtime},
+    chain::metadata::runtime,
     cli::{ModelArgs, ModelCommand},
     config::Settings,
     error::{Error, Kind, Result},
@@ -57,9 +57,7 @@ async fn register(settings: &Settings, args: &ModelArgs) -> Result<()> {
         )
         .fix("send GEN to the account that `status` shows; the deposit returns when the model is retired"));
     }
-    let call = runtime::transactions()
-        .inference()
-        .register_model(bounded(bytes));
+    let call = runtime::transactions().inference().register_model(bytes);
     chain.execute("register the model", &call).await?;
     store.note(id, &folder.dir)?;
     println!(

@@ -3,7 +3,7 @@
 use super::{address, connect};
 use crate::{
     amount::Amount,
-    chain::metadata::{bounded, runtime},
+    chain::metadata::runtime,
     cli::RegisterArgs,
     config::Settings,
     error::{Error, Kind, Result},
@@ -46,7 +46,7 @@ pub async fn run(settings: &Settings, args: &RegisterArgs) -> Result<()> {
         }
         let free = view.free_balance().await.map_err(|e| chain.give_up(e))?;
         require(&account, free, wanted)?;
-        let call = calls.register_worker(wanted, bounded(endpoint));
+        let call = calls.register_worker(wanted, endpoint);
         chain.execute("register this worker", &call).await?;
         println!("Registered {account} with a stake of {}.", args.stake);
         return Ok(());
@@ -67,7 +67,7 @@ pub async fn run(settings: &Settings, args: &RegisterArgs) -> Result<()> {
     }
     if args.endpoint.is_some() && worker.endpoint[..] != endpoint[..] {
         chain
-            .execute("set the endpoint", &calls.set_endpoint(bounded(endpoint)))
+            .execute("set the endpoint", &calls.set_endpoint(endpoint))
             .await?;
         println!("Set the endpoint.");
         changed = true;
