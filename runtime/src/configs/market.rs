@@ -12,5 +12,5 @@ impl pallet_inference::Config for Runtime {
     type TreasuryAccount = super::TreasuryAccount;
     type MaxUnbondingChunks = ConstU32<32>;
     type MaxClaims = ConstU32<512>;
-    type WeightInfo = ();
+    type WeightInfo = crate::weights::pallet_inference::WeightInfo<Runtime>;
 }

@@ -44,7 +44,7 @@ fn render_function(function: &Function) -> Result<String> {
     }
     writeln!(
         source,
-        "    // Least time measured: {} ps.",
+        "    // Least time measured: {} ns.",
         time.minimum.max(1)
     )?;
     let used: Vec<bool> = (0..function.components.len())
