@@ -13,7 +13,7 @@ use jsonrpsee::{
 };
 use sc_client_api::Backend;
 use sc_consensus_grandpa::{best_justification, FinalityProof};
-use sp_blockchain::{Backend as _, HeaderBackend};
+use sp_blockchain::HeaderBackend;
 use sp_core::Bytes;
 use sp_runtime::traits::Header as _;
 use std::sync::Arc;
