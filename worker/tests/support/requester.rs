@@ -6,10 +6,7 @@ use genesisflow_primitives::{
 };
 use genesisflow_worker::{
     amount::GEN,
-    chain::{
-        metadata::{bounded, runtime},
-        Chain,
-    },
+    chain::{metadata::runtime, Chain},
     key::{Key, KeySource},
     market::{AccountId, View},
 };
@@ -37,7 +34,7 @@ impl Requester {
     pub async fn submit(&mut self, model: ModelId, input: &str) -> JobId {
         let call = runtime::transactions().inference().submit_job(
             model,
-            bounded(input.as_bytes().to_vec()),
+            input.as_bytes().to_vec(),
             12,
             GEN,
         );
