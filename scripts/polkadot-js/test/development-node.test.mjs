@@ -28,18 +28,20 @@ test('a block is made every two seconds, and finalised soon after', async () => 
     await new Promise((resolve, reject) => {
       api.rpc.chain
         .subscribeNewHeads((header) => {
-          arrivals.push([header.number.toNumber(), Date.now()]);
+          arrivals.push([header.number.toNumber(), Date.now(), header.hash]);
           if (arrivals.length === 9) {
             resolve();
           }
         })
         .catch(reject);
     });
-    const [[first, start], [last, end]] = [arrivals[0], arrivals.at(-1)];
+    const [[first, start, firstHash], [last, end, lastHash]] = [arrivals[0], arrivals.at(-1)];
     assert.equal(last - first, 8, `heights ${arrivals.map(([number]) => number)}`);
+    const slotOf = async (hash) => (await (await api.at(hash)).query.babe.currentSlot()).toNumber();
+    assert.equal((await slotOf(lastHash)) - (await slotOf(firstHash)), 8, 'no slot was missed');
+    // By the clock of this machine, which may be busy: the news of a block can come late.
     const mean = (end - start) / 8;
-    // One scheduling hiccup at either end is forgiven, a missed slot is not.
-    assert.ok(Math.abs(mean - SLOT_MS) < 150, `a block every ${mean} ms`);
+    assert.ok(Math.abs(mean - SLOT_MS) < 400, `a block every ${mean} ms`);
     const lag = (await height()) - (await finalizedHeight());
     assert.ok(lag <= 4, `finality is ${lag} blocks behind`);
   } finally {
