@@ -24,26 +24,24 @@ const finalizedHeight = async () => height(await rpc(node.rpcPort, 'chain_getFin
 test('a block is made every two seconds, and finalised soon after', async () => {
   const api = await connect(node.url);
   try {
-    const arrivals = [];
-    await new Promise((resolve, reject) => {
-      api.rpc.chain
-        .subscribeNewHeads((header) => {
-          arrivals.push([header.number.toNumber(), Date.now(), header.hash]);
-          if (arrivals.length === 9) {
-            resolve();
-          }
-        })
-        .catch(reject);
-    });
-    const [[first, start, firstHash], [last, end, lastHash]] = [arrivals[0], arrivals.at(-1)];
-    assert.equal(last - first, 8, `heights ${arrivals.map(([number]) => number)}`);
-    const slotOf = async (hash) => (await (await api.at(hash)).query.babe.currentSlot()).toNumber();
-    assert.equal((await slotOf(lastHash)) - (await slotOf(firstHash)), 8, 'no slot was missed');
-    // By the clock of this machine, which may be busy: the news of a block can come late.
-    const mean = (end - start) / 8;
-    assert.ok(Math.abs(mean - SLOT_MS) < 400, `a block every ${mean} ms`);
+    // Block 0 has neither slot nor time.
+    const first = await eventually('the first block', 20, height);
+    await eventually('eight more blocks', 40, async () => (await height()) >= first + 8);
+    const elapsed = async (query) => {
+      const [start, end] = await Promise.all(
+        [first, first + 8].map(async (number) =>
+          query(await api.at(await api.rpc.chain.getBlockHash(number))),
+        ),
+      );
+      return end.toNumber() - start.toNumber();
+    };
+    // On a busy machine one slot in eight may pass without a block.
+    const slots = await elapsed((at) => at.query.babe.currentSlot());
+    assert.ok(slots === 8 || slots === 9, `8 blocks took ${slots} slots`);
+    const mean = (await elapsed((at) => at.query.timestamp.now())) / slots;
+    assert.ok(Math.abs(mean - SLOT_MS) < 150, `a slot took ${mean} ms`);
     const lag = (await height()) - (await finalizedHeight());
-    assert.ok(lag <= 4, `finality is ${lag} blocks behind`);
+    assert.ok(lag <= 5, `finality is ${lag} blocks behind`);
   } finally {
     await api.disconnect();
   }
