@@ -1,7 +1,7 @@
 //! `train-model`: writes the corpus of the demonstration model, trains it, and measures it.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -78,7 +78,7 @@ enum Command {
         #[arg(long)]
         model: PathBuf,
         /// Questions of each task in each language.
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+        #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
         per_cell: u64,
         /// Seed of the draws.
         #[arg(long, default_value_t = 1)]
@@ -159,7 +159,7 @@ fn run(arguments: Arguments) -> Result<()> {
     }
 }
 
-fn write_corpus(out: &PathBuf, per_cell: usize, held_out: bool, seed: u64) -> Result<()> {
+fn write_corpus(out: &Path, per_cell: usize, held_out: bool, seed: u64) -> Result<()> {
     let part = if held_out {
         Part::HeldOut
     } else {
@@ -191,7 +191,7 @@ fn write_corpus(out: &PathBuf, per_cell: usize, held_out: bool, seed: u64) -> Re
 }
 
 fn measure(
-    model: &PathBuf,
+    model: &Path,
     per_cell: usize,
     seed: u64,
     threads: usize,

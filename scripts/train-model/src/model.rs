@@ -123,7 +123,9 @@ impl Model {
     /// If a width of the shape is no multiple of 32.
     pub fn new(shape: Shape, seed: u64) -> Result<Self> {
         ensure!(
-            shape.hidden % 32 == 0 && shape.intermediate % 32 == 0 && shape.layers > 0,
+            shape.hidden.is_multiple_of(32)
+                && shape.intermediate.is_multiple_of(32)
+                && shape.layers > 0,
             "hidden ({}) and intermediate ({}) must be multiples of 32, and there must be layers",
             shape.hidden,
             shape.intermediate
@@ -266,7 +268,8 @@ impl Model {
         Ok(batch
             .answers
             .iter()
-            .map(|&n| right.by_ref().take(n).fold(true, |all, one| all && one))
+            // Counts to the end: `all` would leave the rest of a wrong answer to the next sequence.
+            .map(|&n| right.by_ref().take(n).filter(|right| !right).count() == 0)
             .collect())
     }
 }

@@ -70,7 +70,7 @@ fn english(n: u32, out: &mut Vec<&'static str>) {
         out.push(at(&EN_SMALL, n));
     } else if n < 100 {
         out.push(at(&EN_TENS, n / 10));
-        if n % 10 != 0 {
+        if !n.is_multiple_of(10) {
             out.push("-");
             out.push(at(&EN_SMALL, n % 10));
         }
@@ -129,7 +129,7 @@ pub(crate) fn german(n: u32, out: &mut Vec<&'static str>) {
     if n < 20 {
         out.push(at(&DE_SMALL, n));
     } else if n < 100 {
-        if n % 10 != 0 {
+        if !n.is_multiple_of(10) {
             out.push(german_inner(n % 10));
             out.push("und");
         }
@@ -142,7 +142,7 @@ pub(crate) fn german(n: u32, out: &mut Vec<&'static str>) {
         };
         out.push(german_inner(n / unit));
         out.push(name);
-        if n % unit != 0 {
+        if !n.is_multiple_of(unit) {
             german(n % unit, out);
         }
     }
@@ -205,7 +205,7 @@ fn french(n: u32, out: &mut Vec<&'static str>) {
                 out.extend([at(&FR_SMALL, n / 1000), " "]);
             }
             out.push("mille");
-            if n % 1000 != 0 {
+            if !n.is_multiple_of(1000) {
                 out.push(" ");
                 french(n % 1000, out);
             }
@@ -275,14 +275,14 @@ fn spanish(n: u32, out: &mut Vec<&'static str>) {
         0..=29 => out.push(at(&ES_SMALL, n)),
         30..=99 => {
             out.push(at(&ES_TENS, n / 10));
-            if n % 10 != 0 {
+            if !n.is_multiple_of(10) {
                 out.extend([" y ", at(&ES_SMALL, n % 10)]);
             }
         }
         100 => out.push("cien"),
         101..=999 => {
             out.push(at(&ES_HUNDREDS, n / 100));
-            if n % 100 != 0 {
+            if !n.is_multiple_of(100) {
                 out.push(" ");
                 spanish(n % 100, out);
             }
@@ -292,7 +292,7 @@ fn spanish(n: u32, out: &mut Vec<&'static str>) {
                 out.extend([at(&ES_SMALL, n / 1000), " "]);
             }
             out.push("mil");
-            if n % 1000 != 0 {
+            if !n.is_multiple_of(1000) {
                 out.push(" ");
                 spanish(n % 1000, out);
             }
@@ -374,7 +374,7 @@ fn italian_part(n: u32, inner: bool, out: &mut Vec<&'static str>) {
             } else {
                 out.push("mille");
             }
-            if n % 1000 != 0 {
+            if !n.is_multiple_of(1000) {
                 italian_part(n % 1000, true, out);
             }
         }
@@ -437,14 +437,14 @@ fn portuguese(n: u32, out: &mut Vec<&'static str>) {
         0..=19 => out.push(at(&PT_SMALL, n)),
         20..=99 => {
             out.push(at(&PT_TENS, n / 10));
-            if n % 10 != 0 {
+            if !n.is_multiple_of(10) {
                 out.extend([" e ", at(&PT_SMALL, n % 10)]);
             }
         }
         100 => out.push("cem"),
         101..=999 => {
             out.push(at(&PT_HUNDREDS, n / 100));
-            if n % 100 != 0 {
+            if !n.is_multiple_of(100) {
                 out.push(" e ");
                 portuguese(n % 100, out);
             }
@@ -457,7 +457,7 @@ fn portuguese(n: u32, out: &mut Vec<&'static str>) {
             let rest = n % 1000;
             if rest != 0 {
                 // "e" before a rest below 100 or of whole hundreds: mil e cinco, mil e duzentos.
-                out.push(if rest < 100 || rest % 100 == 0 {
+                out.push(if rest < 100 || rest.is_multiple_of(100) {
                     " e "
                 } else {
                     " "

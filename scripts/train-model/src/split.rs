@@ -30,17 +30,17 @@ fn hash(domain: &str, parts: &[u32]) -> u64 {
 
 /// Is `n` never trained on, neither to words nor from words nor as a year?
 pub fn number_is_held_out(n: u32) -> bool {
-    n >= FIRST_HELD_OUT_NUMBER && hash("number", &[n]) % ONE_IN == 0
+    n >= FIRST_HELD_OUT_NUMBER && hash("number", &[n]).is_multiple_of(ONE_IN)
 }
 
 /// Is the sum of `a` and `b`, in either order, never trained on?
 pub fn sum_is_held_out(a: u32, b: u32) -> bool {
-    hash("sum", &[a.min(b), a.max(b)]) % ONE_IN == 0
+    hash("sum", &[a.min(b), a.max(b)]).is_multiple_of(ONE_IN)
 }
 
 /// Is `date` never trained on? Dates of held-out years are in neither part.
 pub fn date_is_held_out(date: Date) -> bool {
-    hash("date", &[date.year, date.month, date.day]) % ONE_IN == 0
+    hash("date", &[date.year, date.month, date.day]).is_multiple_of(ONE_IN)
 }
 
 /// Is this combination of count, adjective and noun never trained on, in any pair of languages?
@@ -48,8 +48,8 @@ pub fn phrase_is_held_out(phrase: Phrase) -> bool {
     hash(
         "phrase",
         &[phrase.count, phrase.adjective as u32, phrase.noun as u32],
-    ) % ONE_IN
-        == 0
+    )
+    .is_multiple_of(ONE_IN)
 }
 
 #[cfg(test)]

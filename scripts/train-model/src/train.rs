@@ -135,7 +135,7 @@ fn rate(step: usize, steps: usize) -> f64 {
 pub fn train(run: &Run, tokenizer: &Tokenizer) -> Result<Outcome> {
     let settings = &run.settings;
     ensure!(
-        settings.batch > 0 && settings.batch % SHARDS == 0,
+        settings.batch > 0 && settings.batch.is_multiple_of(SHARDS),
         "--batch {} must be a multiple of {SHARDS}",
         settings.batch
     );
