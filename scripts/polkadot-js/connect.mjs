@@ -112,6 +112,9 @@ export async function keyFrom(values, api) {
   if (!secret) {
     throw new Explained('no key: give --key //Alice (development), --key-file or GENESISFLOW_KEY');
   }
+  if (secret.trim().startsWith('/')) {
+    throw new Explained('the secret has a path but no phrase: that would be a key that everybody has');
+  }
   try {
     return keyring.addFromUri(secret.trim());
   } catch (error) {
@@ -133,7 +136,7 @@ function readSecret(path) {
  * @returns {Promise<{blockHash: string, blockNumber: number, events: object[], fee: bigint}>}
  *   its events, and the transaction fee in base units
  * @throws {Refused} if the chain refused it; the transaction fee is paid all the same
- * @throws {Explained} if no block took it: then nothing was paid
+ * @throws {Explained} if the node did not take it, or lost sight of it
  */
 export function signAndFinalize(api, transaction, signer) {
   return new Promise((resolve, reject) => {
@@ -141,7 +144,12 @@ export function signAndFinalize(api, transaction, signer) {
     const onStatus = async ({ status, events, dispatchError, isError }) => {
       if (isError) {
         unsubscribe();
-        reject(new Explained(`the transaction ended as ${status.type}, outside any block: send it again`));
+        reject(
+          new Explained(
+            `the transaction ended as ${status.type}. It may still be in a block: look with ` +
+              'watch-market.mjs --from BLOCK before you send it again',
+          ),
+        );
       } else if (status.isFinalized) {
         unsubscribe();
         if (dispatchError) {
