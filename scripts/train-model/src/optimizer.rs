@@ -1,9 +1,8 @@
 //! Muon for the linear layers, AdamW for the embedding and the norms.
 //!
 //! Muon (Keller Jordan, 2024) makes the update of a matrix nearly orthogonal
-//! by five Newton-Schulz steps. A model of this size learns the tasks in far
-//! fewer steps with it than with AdamW alone, and steps are what two cores
-//! have too few of.
+//! by five Newton-Schulz steps. It is known to need fewer steps than AdamW,
+//! and steps are what two cores have too few of.
 
 use anyhow::Result;
 use candle_core::{Device, Tensor};
