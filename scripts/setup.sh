@@ -2,7 +2,7 @@
 # Installs what is missing to build, test and run GenesisFlow. Says what it does;
 # does nothing where everything is there already.
 #
-# Needs: a Debian or Ubuntu machine, rustup, Node.js 20 or newer.
+# Needs: a Debian or Ubuntu machine, rustup, Node.js 20.11 or newer.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -53,9 +53,9 @@ if ! (cd / && rustup run "$toolchain" rustc --version >/dev/null 2>&1) ||
 fi
 
 # --- Node.js packages -------------------------------------------------------
-command -v node >/dev/null || fail "Node.js is missing: install version 20 or newer, then run this again."
-major=$(node -p 'process.versions.node.split(".")[0]')
-[ "$major" -ge 20 ] || fail "Node.js $(node --version) is too old: 20 or newer is needed."
+command -v node >/dev/null || fail "Node.js is missing: install version 20.11 or newer, then run this again."
+node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 11) ? 0 : 1)' ||
+  fail "Node.js $(node --version) is too old: 20.11 or newer is needed."
 stamp=scripts/polkadot-js/node_modules/.installed-from
 lock=scripts/polkadot-js/package-lock.json
 if ! cmp -s "$lock" "$stamp"; then
