@@ -66,12 +66,13 @@ say "starting a development chain on $url"
 children+=($!)
 wait_for 60 "the node" $! grep -q 'Imported #1' "$work/node.log"
 
-worker() { "$worker_binary" --url "$url" --dev-key //Bob --data-dir "$work/worker" "$@"; }
+bob=("$worker_binary" --url "$url" --dev-key //Bob --data-dir "$work/worker")
 say "Bob becomes a worker: stake, model, prices"
-worker register --stake 1000
-worker model register "$model"
-worker offer --model "$model" --price-input 0.0001 --price-output 0.0005 --capacity 2
-worker run >"$work/ready.log" 2>"$work/worker.log" &
+"${bob[@]}" register --stake 1000
+"${bob[@]}" model register "$model"
+"${bob[@]}" offer --model "$model" --price-input 0.0001 --price-output 0.0005 --capacity 2
+# Not through a function: `$!` must be the worker itself, so that it is ended with the script.
+"${bob[@]}" run >"$work/ready.log" 2>"$work/worker.log" &
 children+=($!)
 wait_for 60 "the worker" $! grep -q ready "$work/ready.log"
 
@@ -80,5 +81,5 @@ echo
 node scripts/polkadot-js/submit-job.mjs "$question" --key //Alice --url "$url" --accept
 echo
 say "Bob's side"
-worker status
+"${bob[@]}" status
 say "done in $((SECONDS - started)) s"
