@@ -133,7 +133,7 @@ fn outputs_and_evidence_beyond_the_jobs_limits_are_refused() {
         );
         refuses(
             || {
-                let evidence = vec![1].try_into().unwrap();
+                let evidence = vec![1];
                 Inference::deliver(signed(BOB), job, bytes("a"), evidence, with_usage(4, 1))
                     .map_err(|error| error.error)
             },

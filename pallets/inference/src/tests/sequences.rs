@@ -275,7 +275,7 @@ fn play(action: &Action) -> Result<(), DispatchError> {
         } => Inference::submit_job(
             signed(person(who)),
             chosen(which).id(),
-            vec![b'a'; usize::from(len % 32)].try_into().unwrap(),
+            vec![b'a'; usize::from(len % 32)],
             u32::from(max_output % 44),
             Balance::from(fee % 4_096),
         ),
