@@ -3,9 +3,9 @@
 //!
 //! It does what `frame-omni-bencher v1 benchmark pallet` does, with the same
 //! benchmark API, the same in-memory database that counts reads and writes, and
-//! the same regression (`frame_benchmarking::Analysis`). Upstream's tool brings
-//! 500 more crates, RocksDB and the parachain client among them: more than the
-//! whole node. See `scripts/weights.sh`.
+//! the same regression (`frame_benchmarking::Analysis`). Upstream's command line
+//! brings some 160 more crates, the parachain client among them, and the bencher
+//! RocksDB too. See `scripts/weights.sh`.
 
 mod measure;
 mod render;
