@@ -6,7 +6,7 @@ use genesisflow_canonical::{
     attention::{score_scale, Scoring},
     fused::Portable,
     kernels::{
-        AttentionScratch, AttentionTask, HeadCache, Kernel, PackedMatrix, QuantizedRows, KEY_PAGE,
+        AttentionScratch, AttentionTask, HeadCache, Kernel, PackedMatrix, QuantizedRows, KV_BLOCK,
         TILE,
     },
     linear_row, quantize_row,
@@ -167,15 +167,28 @@ fn compare_attention(
         let position = first + index / group;
         attend::<Portable>(query, &keys, &values, position, window, scoring, out);
     }
-    let mut pages = vec![f16::ZERO; total.div_ceil(KEY_PAGE) * KEY_PAGE * head_dim];
-    for (t, row) in keys.chunks_exact(head_dim).enumerate() {
-        for (i, key) in row.iter().enumerate() {
-            pages[(t / KEY_PAGE * head_dim + i) * KEY_PAGE + t % KEY_PAGE] = *key;
+    // A pool with strangers' blocks in it, this sequence's in random order; what lies beyond its
+    // end must not show.
+    let blocks = total.div_ceil(KV_BLOCK);
+    let mut table: Vec<u32> = (0..blocks as u32 + 3).collect();
+    for i in 0..blocks {
+        let other = i + (source.bits() as usize) % (table.len() - i);
+        table.swap(i, other);
+    }
+    let len = KV_BLOCK * head_dim;
+    let stranger = || vec![f16::MAX; (blocks + 3) * len];
+    let (mut key_pool, mut value_pool) = (stranger(), stranger());
+    for t in 0..total {
+        let block = table[t / KV_BLOCK] as usize * len;
+        for i in 0..head_dim {
+            key_pool[block + i * KV_BLOCK + t % KV_BLOCK] = keys[t * head_dim + i];
+            value_pool[block + t % KV_BLOCK * head_dim + i] = values[t * head_dim + i];
         }
     }
     let cache = HeadCache {
-        keys: &pages,
-        values: &values,
+        keys: &key_pool,
+        values: &value_pool,
+        table: &table[..blocks],
         head_dim,
     };
     for kernel in kernels() {

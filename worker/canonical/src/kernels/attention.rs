@@ -1,7 +1,7 @@
 //! Operator 6 for many queries over one KV head.
 //!
 //! A partition of keys and values is widened to f32 once and used by every query that sees it.
-//! Keys lie in pages, transposed, so that 16 positions are scored in the lanes of a register.
+//! Keys lie in blocks, transposed, so that 16 positions are scored in the lanes of a register.
 
 use std::ops::Range;
 
@@ -15,21 +15,36 @@ use crate::{
     lane_sum::SCORE_LANES,
 };
 
-/// Positions in a page of keys; a page is `[head_dim][32]` f16 elements.
-pub const KEY_PAGE: usize = 32;
+/// Positions in a block of the cache.
+pub const KV_BLOCK: usize = 32;
 
 /// Positions scored at once.
 const STRIP: usize = 32;
 
-/// The cache of one KV head in one layer.
+/// The cache of one KV head in one layer, as one sequence sees it: a pool of blocks that many
+/// sequences may share, and which of them hold this sequence's positions.
 #[derive(Clone, Copy, Debug)]
 pub struct HeadCache<'a> {
-    /// Pages of keys, each `[head_dim][32]`. The last page may be partly written.
+    /// Keys of the pool's blocks, transposed: `[block][head_dim][32]`.
     pub keys: &'a [f16],
-    /// Rows of values, `[position][head_dim]`.
+    /// Values of the pool's blocks: `[block][32][head_dim]`.
     pub values: &'a [f16],
+    /// Blocks of the sequence: entry `i` holds positions `32 * i .. 32 * (i + 1)`. What the last
+    /// block holds beyond the sequence's end is read but has no effect.
+    pub table: &'a [u32],
     /// Width of the head.
     pub head_dim: usize,
+}
+
+impl<'a> HeadCache<'a> {
+    /// Keys `[head_dim][32]` and values `[32][head_dim]` of the block that holds positions from
+    /// `32 * index` on.
+    #[inline(always)]
+    fn block(&self, index: usize) -> (&'a [f16], &'a [f16]) {
+        let len = KV_BLOCK * self.head_dim;
+        let from = self.table[index] as usize * len;
+        (&self.keys[from..from + len], &self.values[from..from + len])
+    }
 }
 
 /// Working memory of [`super::Kernel::attend`], kept between calls to save allocations.
@@ -54,7 +69,7 @@ pub struct AttentionTask<'a> {
     pub group: usize,
     /// Positions of the queries.
     pub positions: Range<usize>,
-    /// K and V of every position up to the last of `positions`.
+    /// K and V of every visible position up to the last of `positions`.
     pub cache: HeadCache<'a>,
     /// Positions a query sees, itself included; `None`: all.
     pub window: Option<usize>,
@@ -133,18 +148,21 @@ pub(super) fn attend_block<F: FusedMultiplyAdd>(
 #[inline(always)]
 fn widen(cache: HeadCache<'_>, start: usize, end: usize, keys: &mut [f32], values: &mut [f32]) {
     let dim = cache.head_dim;
-    let pages = cache.keys[start * dim..]
-        .chunks_exact(KEY_PAGE * dim)
-        .take((end - start).div_ceil(KEY_PAGE));
-    for (page, slots) in pages.zip(0..) {
-        for (line, keys) in page
-            .chunks_exact(KEY_PAGE)
+    let first = start / KV_BLOCK;
+    for (slot, index) in (first..end.div_ceil(KV_BLOCK)).enumerate() {
+        let (block_keys, block_values) = cache.block(index);
+        for (line, keys) in block_keys
+            .chunks_exact(KV_BLOCK)
             .zip(keys.chunks_exact_mut(PARTITION))
         {
-            widen_finite(line, &mut keys[slots * KEY_PAGE..(slots + 1) * KEY_PAGE]);
+            widen_finite(line, &mut keys[slot * KV_BLOCK..(slot + 1) * KV_BLOCK]);
         }
+        let rows = KV_BLOCK.min(end - index * KV_BLOCK);
+        widen_finite(
+            &block_values[..rows * dim],
+            &mut values[slot * KV_BLOCK * dim..],
+        );
     }
-    widen_finite(&cache.values[start * dim..end * dim], values);
 }
 
 /// Finite f16 to f32, exactly, in integer operations and one exact multiplication: compilers make

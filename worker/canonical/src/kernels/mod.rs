@@ -19,7 +19,7 @@ mod linear_avx2;
 mod linear_avx512;
 mod packed;
 
-pub use attention::{AttentionScratch, AttentionTask, HeadCache, KEY_PAGE};
+pub use attention::{AttentionScratch, AttentionTask, HeadCache, KV_BLOCK};
 pub use packed::{PackedMatrix, QuantizedRows, TILE};
 
 use crate::{
@@ -221,6 +221,10 @@ compiled_for_each! {
 compiled_for_each! {
     /// Operator 6 for a run of queries that share one KV head; `out` is laid out as the queries.
     /// See [`crate::attention::attend`] for the arithmetic.
+    ///
+    /// # Panics
+    /// If lengths disagree, or the block table does not reach the last position or names a block
+    /// outside the pool.
     attend(task: AttentionTask<'_>, scratch: &mut AttentionScratch, out: &mut [f32]) -> (),
     attention::attend_block
 }

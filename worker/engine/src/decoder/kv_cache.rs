@@ -2,7 +2,7 @@
 
 use genesisflow_canonical::{
     attention::{round_key_value, KeyValueOverflow},
-    kernels::{HeadCache, KEY_PAGE},
+    kernels::{HeadCache, KV_BLOCK},
 };
 use half::f16;
 
@@ -13,13 +13,14 @@ pub(super) enum Unfit {
     Value,
 }
 
-/// Keys and values by layer and KV head. Keys lie in pages of 32 positions, transposed; values
-/// row by row.
+/// Keys and values by layer and KV head, in blocks of 32 positions.
 #[derive(Debug)]
 pub(super) struct KvCache {
     kv_heads: usize,
     head_dim: usize,
     heads: Vec<Head>,
+    /// Blocks in the order of their positions, the same for every head.
+    table: Vec<u32>,
     row: Vec<f16>,
 }
 
@@ -40,16 +41,17 @@ impl KvCache {
         let mut heads = Vec::new();
         for _ in 0..layers * kv_heads {
             let mut head = Head::default();
-            let pages = positions.div_ceil(KEY_PAGE);
-            let keys = pages.checked_mul(KEY_PAGE * head_dim)?;
+            let pages = positions.div_ceil(KV_BLOCK);
+            let keys = pages.checked_mul(KV_BLOCK * head_dim)?;
             head.keys.try_reserve_exact(keys).ok()?;
-            head.values.try_reserve_exact(positions * head_dim).ok()?;
+            head.values.try_reserve_exact(keys).ok()?;
             heads.push(head);
         }
         Some(Self {
             kv_heads,
             head_dim,
             heads,
+            table: (0..u32::try_from(positions.div_ceil(KV_BLOCK)).ok()?).collect(),
             row: vec![f16::ZERO; kv_heads * head_dim],
         })
     }
@@ -68,21 +70,24 @@ impl KvCache {
         let dim = self.head_dim;
         let heads = &mut self.heads[layer * self.kv_heads..(layer + 1) * self.kv_heads];
         round_key_value(keys, &mut self.row).map_err(|KeyValueOverflow| Unfit::Key)?;
-        let (page, slot) = (position / KEY_PAGE, position % KEY_PAGE);
+        let (page, slot) = (position / KV_BLOCK, position % KV_BLOCK);
         for (head, row) in heads.iter_mut().zip(self.row.chunks_exact(dim)) {
-            let from = page * KEY_PAGE * dim;
-            if head.keys.len() < from + KEY_PAGE * dim {
-                head.keys.resize(from + KEY_PAGE * dim, f16::ZERO);
+            let from = page * KV_BLOCK * dim;
+            if head.keys.len() < from + KV_BLOCK * dim {
+                head.keys.resize(from + KV_BLOCK * dim, f16::ZERO);
             }
-            let lines = head.keys[from..from + KEY_PAGE * dim].chunks_exact_mut(KEY_PAGE);
+            let lines = head.keys[from..from + KV_BLOCK * dim].chunks_exact_mut(KV_BLOCK);
             for (line, key) in lines.zip(row) {
                 line[slot] = *key;
             }
         }
         round_key_value(values, &mut self.row).map_err(|KeyValueOverflow| Unfit::Value)?;
         for (head, row) in heads.iter_mut().zip(self.row.chunks_exact(dim)) {
-            head.values.truncate(position * dim);
-            head.values.extend_from_slice(row);
+            let end = (page + 1) * KV_BLOCK * dim;
+            if head.values.len() < end {
+                head.values.resize(end, f16::ZERO);
+            }
+            head.values[position * dim..(position + 1) * dim].copy_from_slice(row);
         }
         Ok(())
     }
@@ -93,18 +98,19 @@ impl KvCache {
         HeadCache {
             keys: &head.keys,
             values: &head.values,
+            table: &self.table,
             head_dim: self.head_dim,
         }
     }
 
     /// The key row of a position that was written, all KV heads in ascending order.
     pub(super) fn key_row(&self, layer: usize, position: usize) -> Vec<f16> {
-        let (page, slot) = (position / KEY_PAGE, position % KEY_PAGE);
-        let from = page * KEY_PAGE * self.head_dim;
+        let (page, slot) = (position / KV_BLOCK, position % KV_BLOCK);
+        let from = page * KV_BLOCK * self.head_dim;
         (0..self.kv_heads)
             .flat_map(|kv_head| {
                 self.heads[layer * self.kv_heads + kv_head].keys[from..]
-                    .chunks_exact(KEY_PAGE)
+                    .chunks_exact(KV_BLOCK)
                     .take(self.head_dim)
                     .map(move |line| line[slot])
             })
