@@ -7,13 +7,17 @@ use crate::quantize_row::BLOCK;
 /// 2^-128: a block whose f32 scale does not exceed it is all zero.
 const ZERO_UP_TO: f32 = f32::from_bits(0x0020_0000);
 
-/// Why a block of weights cannot be quantised.
+/// Why a block of weights cannot be used; such a model is refused at load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WeightFault {
     /// A weight is infinite or not a number.
     NotFinite,
     /// The weights are so large that their scale overflows f16 (magnitudes above about 8.3 million).
     ScaleOverflow,
+    /// The scale of a stored block is infinite or not a number.
+    ScaleNotFinite,
+    /// A byte of a stored Q8_0 block is -128, which no quantiser makes.
+    ByteOutOfRange,
 }
 
 impl core::fmt::Display for WeightFault {
@@ -21,6 +25,8 @@ impl core::fmt::Display for WeightFault {
         f.write_str(match self {
             Self::NotFinite => "a weight is infinite or not a number",
             Self::ScaleOverflow => "weights are too large: the scale of a block overflows f16",
+            Self::ScaleNotFinite => "the scale of a stored block is infinite or not a number",
+            Self::ByteOutOfRange => "a byte of a stored Q8_0 block is -128, outside -127..=127",
         })
     }
 }
@@ -54,6 +60,25 @@ pub fn quantize_weights(x: &[f32]) -> Result<(f16, [i8; BLOCK]), WeightFault> {
         for (q, v) in q.iter_mut().zip(x) {
             *q = round_half_away(v * inverse);
         }
+    }
+    Ok((scale, q))
+}
+
+/// Bytes of a stored block: the scale, then 32 signed bytes.
+pub const STORED_BYTES: usize = 2 + BLOCK;
+
+/// Reads a stored block (GGUF type 8: little-endian f16 scale, 32 signed bytes) as it is.
+///
+/// # Errors
+/// [`WeightFault::ScaleNotFinite`] and [`WeightFault::ByteOutOfRange`].
+pub fn read_stored(stored: &[u8; STORED_BYTES]) -> Result<(f16, [i8; BLOCK]), WeightFault> {
+    let scale = f16::from_le_bytes([stored[0], stored[1]]);
+    if !scale.is_finite() {
+        return Err(WeightFault::ScaleNotFinite);
+    }
+    let q: [i8; BLOCK] = core::array::from_fn(|i| stored[2 + i] as i8);
+    if q.contains(&i8::MIN) {
+        return Err(WeightFault::ByteOutOfRange);
     }
     Ok((scale, q))
 }
@@ -100,6 +125,19 @@ mod tests {
             [0; 32]
         );
         assert_eq!(quantize_weights(&[-0.0; 32]).unwrap(), (f16::ZERO, [0; 32]));
+    }
+
+    #[test]
+    fn stored_blocks_are_taken_as_they_are_or_refused() {
+        let mut stored = [0u8; STORED_BYTES];
+        stored[..2].copy_from_slice(&f16::from_f32(-0.5).to_le_bytes());
+        (stored[2], stored[33]) = (0x81, 0x7f);
+        let (scale, q) = read_stored(&stored).unwrap();
+        assert_eq!((scale.to_f32(), q[0], q[1], q[31]), (-0.5, -127, 0, 127));
+        stored[17] = 0x80;
+        assert_eq!(read_stored(&stored), Err(WeightFault::ByteOutOfRange));
+        stored[..2].copy_from_slice(&f16::NAN.to_le_bytes());
+        assert_eq!(read_stored(&stored), Err(WeightFault::ScaleNotFinite));
     }
 
     #[test]

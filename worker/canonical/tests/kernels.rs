@@ -6,12 +6,12 @@ use genesisflow_canonical::{
     attention::{score_scale, Scoring},
     fused::Portable,
     kernels::{
-        AttentionScratch, AttentionTask, HeadCache, Kernel, PackedMatrix, QuantizedRows, KV_BLOCK,
-        TILE,
+        AttentionScratch, AttentionTask, HeadCache, Kernel, PackedMatrix, QuantizedRows,
+        StoredRowError, WeightFormat, KV_BLOCK, TILE,
     },
     linear_row, quantize_row,
     quantize_row::{blocks, BLOCK},
-    rms_norm, rope, sample, SamplerSettings,
+    rms_norm, rope, sample, SamplerSettings, WeightFault,
 };
 use half::f16;
 use proptest::prelude::*;
@@ -54,6 +54,22 @@ impl Source {
         }
         row
     }
+
+    /// Stored blocks of any bytes a file may hold: scales of either sign, zeros and subnormals too.
+    fn stored_row(&mut self, format: WeightFormat, columns: usize) -> Vec<u8> {
+        let mut stored = Vec::new();
+        for _ in 0..columns / BLOCK {
+            let scale = f16::from_f32(self.value([1e-3, 6e4, 1e-7][self.0 as usize % 3]));
+            stored.extend(scale.to_le_bytes());
+            for _ in 2..format.stored_bytes() {
+                let byte = self.bits() as u8;
+                // -128 is no Q8_0 weight.
+                let refused = format == WeightFormat::Q8_0 && byte == 0x80;
+                stored.push(if refused { 0x81 } else { byte });
+            }
+        }
+        stored
+    }
 }
 
 fn bits(values: &[f32]) -> Vec<u32> {
@@ -82,12 +98,26 @@ fn compare_linear(
     inputs: usize,
     rows: usize,
     scale: f32,
+    format: WeightFormat,
 ) -> Result<(), TestCaseError> {
     let mut source = Source(seed | 1);
-    let mut matrix = PackedMatrix::zeros(outputs, inputs);
+    // Q4_0 comes in whole blocks only.
+    let inputs = match format {
+        WeightFormat::Q8_0 => inputs,
+        WeightFormat::Q4_0 => blocks(inputs) * BLOCK,
+    };
+    let mut matrix = PackedMatrix::zeros_in(format, outputs, inputs);
     for row in 0..outputs {
-        let weights = source.row(inputs, [0.05, 8e6, 1e-6][row % 3]);
-        matrix.set_row(row, &weights).unwrap();
+        match format {
+            WeightFormat::Q8_0 => {
+                let weights = source.row(inputs, [0.05, 8e6, 1e-6][row % 3]);
+                matrix.set_row(row, &weights).unwrap();
+            }
+            WeightFormat::Q4_0 => {
+                let stored = source.stored_row(format, inputs);
+                matrix.set_stored_row(row, format, &stored).unwrap();
+            }
+        }
     }
     let x: Vec<Vec<f32>> = (0..rows).map(|_| source.row(inputs, scale)).collect();
 
@@ -221,8 +251,9 @@ proptest! {
         inputs in 1usize..200,
         rows in 1usize..20,
         scale in prop::sample::select(&SCALES[..]),
+        format in prop::sample::select(&[WeightFormat::Q8_0, WeightFormat::Q4_0][..]),
     ) {
-        compare_linear(seed, outputs, inputs, rows, scale)?;
+        compare_linear(seed, outputs, inputs, rows, scale, format)?;
     }
 
     #[test]
@@ -306,6 +337,76 @@ proptest! {
             prop_assert_eq!(kernel.sample(&logits, settings, &key, seed >> 32), expected);
         }
     }
+}
+
+/// A Q4_0 row gives the same bits in a Q4_0 matrix and, widened, in a Q8_0 one.
+#[test]
+fn q4_0_rows_keep_their_bits_in_a_q8_0_matrix() {
+    let mut source = Source(77);
+    let (rows, columns) = (21, 96);
+    let mut narrow = PackedMatrix::zeros_in(WeightFormat::Q4_0, rows, columns);
+    let mut wide = PackedMatrix::zeros(rows, columns);
+    for row in 0..rows {
+        let stored = source.stored_row(WeightFormat::Q4_0, columns);
+        for matrix in [&mut narrow, &mut wide] {
+            matrix
+                .set_stored_row(row, WeightFormat::Q4_0, &stored)
+                .unwrap();
+        }
+        let mut read = [(); 2].map(|()| (vec![f16::ONE; 3], vec![0i8; 96]));
+        narrow.row(row, &mut read[0].0, &mut read[0].1);
+        wide.row(row, &mut read[1].0, &mut read[1].1);
+        assert_eq!(read[0], read[1]);
+        assert_eq!(read[0].1[5], (stored[2 + 5] & 15) as i8 - 8);
+        assert_eq!(read[0].1[21], (stored[2 + 5] >> 4) as i8 - 8);
+    }
+    assert_eq!(narrow.bytes(), 2 * 3 * 16 * 18);
+    let x = source.row(3 * columns, 1.0);
+    for kernel in kernels() {
+        let mut quantized = QuantizedRows::default();
+        quantized.fill(kernel, &x, columns).unwrap();
+        let mut out = [(); 2].map(|()| vec![f32::NAN; 2 * 3 * TILE]);
+        kernel.linear(&narrow, &quantized, 0..2, &mut out[0]);
+        kernel.linear(&wide, &quantized, 0..2, &mut out[1]);
+        assert_eq!(bits(&out[0]), bits(&out[1]), "{}", kernel.name());
+    }
+}
+
+#[test]
+fn stored_rows_that_do_not_fit_are_refused() {
+    let mut q8 = PackedMatrix::zeros(1, 64);
+    let mut q4 = PackedMatrix::zeros_in(WeightFormat::Q4_0, 1, 64);
+    let good = vec![0u8; 68];
+    assert_eq!(q8.set_stored_row(0, WeightFormat::Q8_0, &good), Ok(()));
+    let length = |given, expected| Err(StoredRowError::Length { expected, given });
+    for given in [0, 67, 69] {
+        let result = q8.set_stored_row(0, WeightFormat::Q8_0, &vec![0; given]);
+        assert_eq!(result, length(given, 68));
+    }
+    assert_eq!(
+        q4.set_stored_row(0, WeightFormat::Q4_0, &good),
+        length(68, 36)
+    );
+    let format = q4.set_stored_row(0, WeightFormat::Q8_0, &good);
+    assert_eq!(format, Err(StoredRowError::Format));
+    assert!(format.unwrap_err().to_string().contains("Q8_0"));
+    let mut odd = PackedMatrix::zeros(1, 40);
+    let columns = odd.set_stored_row(0, WeightFormat::Q8_0, &good);
+    assert_eq!(columns, Err(StoredRowError::Columns(40)));
+    for (at, byte, fault) in [
+        (40, 0x80, WeightFault::ByteOutOfRange),
+        (35, 0x7c, WeightFault::ScaleNotFinite),
+    ] {
+        let mut bad = good.clone();
+        bad[at] = byte;
+        let result = q8.set_stored_row(0, WeightFormat::Q8_0, &bad);
+        assert_eq!(result, Err(StoredRowError::Weights(fault)));
+    }
+    // 0x80 is two ordinary nibbles.
+    assert_eq!(
+        q4.set_stored_row(0, WeightFormat::Q4_0, &[0x80; 36]),
+        Ok(())
+    );
 }
 
 /// The largest dot products, alone and with the largest scales.

@@ -8,7 +8,7 @@ use crate::{
 };
 
 use super::{
-    packed::{PackedMatrix, QuantizedRows, GROUPS, TILE},
+    packed::{PackedMatrix, QuantizedRows, WeightFormat, TILE},
     InstructionSet, Kernel,
 };
 
@@ -36,6 +36,9 @@ impl Kernel {
         }
         for (tile, out) in tiles.zip(out.chunks_exact_mut(rows.rows() * TILE)) {
             match self.0 {
+                _ if matrix.format() == WeightFormat::Q4_0 => {
+                    linear_tile::<Portable>(matrix, rows, tile, out)
+                }
                 InstructionSet::Scalar => linear_tile::<Portable>(matrix, rows, tile, out),
                 // SAFETY: this variant exists only where AVX2, FMA and F16C were detected; the
                 // lengths were checked above.
@@ -66,28 +69,24 @@ fn linear_tile<F: FusedMultiplyAdd>(
     out: &mut [f32],
 ) {
     let blocks = matrix.blocks();
+    let format = matrix.format();
     for (row, out) in out.chunks_exact_mut(TILE).enumerate() {
         let quants = &rows.quants[row * blocks * BLOCK..(row + 1) * blocks * BLOCK];
         let scales = &rows.scales[row * blocks..(row + 1) * blocks];
-        let offsets = &rows.offsets[row * blocks..(row + 1) * blocks];
         let mut y = [0.0f32; TILE];
-        for ((((weight_scales, groups), quants), scale), offset) in matrix
+        for (((weight_scales, groups), quants), scale) in matrix
             .tile_scales(tile)
             .iter()
-            .zip(matrix.tile_groups(tile).chunks_exact(GROUPS))
+            .zip(matrix.tile_groups(tile).chunks_exact(format.groups()))
             .zip(quants.chunks_exact(BLOCK))
             .zip(scales)
-            .zip(offsets)
         {
-            let mut dot = [*offset; TILE];
-            for (group, x) in groups.iter().zip(quants.chunks_exact(4)) {
-                for (dot, w) in dot.iter_mut().zip(group.0.chunks_exact(4)) {
-                    for (w, x) in w.iter().zip(x) {
-                        *dot += i32::from(*w) * i32::from(*x);
-                    }
+            for (lane, (y, weight_scale)) in y.iter_mut().zip(weight_scales).enumerate() {
+                let weights = format.lane(groups, lane);
+                let mut dot = 0i32;
+                for (w, x) in weights.iter().zip(quants) {
+                    dot += i32::from(*w) * i32::from(*x);
                 }
-            }
-            for ((y, dot), weight_scale) in y.iter_mut().zip(dot).zip(weight_scales) {
                 *y = F::fma(weight_scale.to_f32() * scale, dot as f32, *y);
             }
         }

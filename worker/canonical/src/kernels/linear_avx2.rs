@@ -7,7 +7,9 @@ use std::arch::x86_64::*;
 
 use crate::quantize_row::BLOCK;
 
-use super::packed::{PackedMatrix, QuantizedRows, GROUPS, TILE};
+use super::packed::{PackedMatrix, QuantizedRows, TILE};
+
+const GROUPS: usize = 8;
 
 /// One tile against all activation rows. `out`: `[activation row][row in tile]`.
 ///

@@ -20,7 +20,7 @@ mod linear_avx512;
 mod packed;
 
 pub use attention::{AttentionScratch, AttentionTask, HeadCache, KV_BLOCK};
-pub use packed::{PackedMatrix, QuantizedRows, TILE};
+pub use packed::{PackedMatrix, QuantizedRows, StoredRowError, WeightFormat, TILE};
 
 use crate::{
     activation, fused::Portable, quantize_row, rms_norm, rope, sampler, ActivationOverflow,
