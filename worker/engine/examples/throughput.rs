@@ -13,7 +13,7 @@ use genesisflow_engine::{
     config::DecoderConfig,
     decoder::{Decoder, Sequence},
     threads::Threads,
-    weights::{EachRow, TensorSource, WeightsError},
+    weights::{EachRow, Row, TensorSource, WeightsError},
     LoadOptions,
 };
 
@@ -37,7 +37,7 @@ impl TensorSource for RandomTensors {
                 self.0 ^= self.0 << 17;
                 *x = ((self.0 >> 40) as f32 / 8_388_608.0 - 1.0) * spread;
             }
-            each(index, &row)?;
+            each(index, Row::Values(&row))?;
         }
         Ok(())
     }

@@ -22,7 +22,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What happens where: [`config`] reads what a decoder is made of, [`weights`] the tensors,
+//! What happens where: [`config`] reads what a decoder is made of, [`loading`] finds and reads the tensors,
 //! [`decoder`] is the forward pass over the kernels of `genesisflow-canonical`, [`text`] and
 //! [`template`] turn input into tokens and tokens into text, [`Model::generate`] puts them
 //! together. The engine knows no chain.
@@ -30,6 +30,7 @@
 pub mod config;
 pub mod decoder;
 mod generate;
+pub mod loading;
 mod model;
 mod replay;
 mod request;

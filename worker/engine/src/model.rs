@@ -1,16 +1,17 @@
 //! A model as a whole: decoder, tokenizer and chat template.
 
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
 
 use genesisflow_canonical::kernels::{Kernel, UnknownKernel};
 
 use crate::{
-    config::{ConfigError, DecoderConfig},
+    config::ConfigError,
     decoder::{Decoder, DecoderError},
+    loading::{gguf::GgufConfigError, WeightFiles},
     request::Prompt,
     text::{PromptError, TextError, TextProcessor},
     threads::{Threads, ThreadsError},
-    weights::{SafetensorsFile, WeightsError},
+    weights::WeightsError,
 };
 
 /// Names the kernel to run on, see [`Kernel::named`]; for tests and comparisons.
@@ -30,9 +31,20 @@ pub enum LoadError {
         /// Why.
         source: io::Error,
     },
+    /// The folder is no model folder.
+    #[error("{dir} {reason}")]
+    Folder {
+        /// The folder.
+        dir: String,
+        /// What it holds or misses.
+        reason: String,
+    },
     /// config.json cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The metadata of a GGUF file cannot be used.
+    #[error(transparent)]
+    Gguf(#[from] GgufConfigError),
     /// The weights cannot be used.
     #[error(transparent)]
     Weights(#[from] WeightsError),
@@ -98,8 +110,9 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads a Hugging Face folder: `config.json`, `model.safetensors`, `tokenizer.json`, and if
-    /// present `tokenizer_config.json` and `chat_template.jinja`.
+    /// Loads a folder: `config.json` with `model.safetensors` or its shards, or one GGUF file (see
+    /// [`crate::loading`]); `tokenizer.json`; and if present `tokenizer_config.json` and
+    /// `chat_template.jinja`.
     ///
     /// # Errors
     /// [`LoadError`] if a file is missing, damaged or asks for what the definition refuses.
@@ -112,16 +125,10 @@ impl Model {
     /// # Errors
     /// As [`Model::load`].
     pub fn load_with(dir: &Path, options: LoadOptions) -> Result<Self, LoadError> {
-        let path = dir.join("config.json");
-        let config = fs::read(&path).map_err(|source| LoadError::Io {
-            file: path.display().to_string(),
-            source,
-        })?;
-        let config = DecoderConfig::from_json(&config)?;
+        let (config, mut weights) = WeightFiles::find(dir)?.open(dir)?;
         let text = TextProcessor::load(dir)?;
         let threads = Threads::new(options.threads)?;
-        let mut weights = SafetensorsFile::open(&dir.join("model.safetensors"))?;
-        let decoder = Decoder::new(config, &mut weights, options.kernel, threads)?;
+        let decoder = Decoder::new(config, weights.as_mut(), options.kernel, threads)?;
         Ok(Self::new(decoder, Some(text)))
     }
 

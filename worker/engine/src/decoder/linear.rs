@@ -3,6 +3,7 @@
 use genesisflow_canonical::kernels::{Kernel, PackedMatrix, QuantizedRows, TILE};
 
 use crate::{
+    loading::matrix,
     threads::Split,
     weights::{TensorSource, WeightsError},
 };
@@ -26,34 +27,21 @@ impl Linear {
         columns: usize,
         biased: bool,
     ) -> Result<Self, WeightsError> {
-        let total = parts.iter().map(|(_, rows)| rows).sum();
-        // Made when the first tensor has proved to exist in the size the config claims.
-        let mut matrix: Option<PackedMatrix> = None;
+        let weights: Vec<_> = parts
+            .iter()
+            .map(|(part, rows)| (format!("{part}.weight"), *rows))
+            .collect();
+        let matrix = matrix::stacked(source, &weights, columns)?;
         let mut bias = biased.then(Vec::new);
-        let mut first = 0;
-        for (part, rows) in parts {
-            let name = format!("{part}.weight");
-            source.rows(&name, &[*rows, columns], &mut |row, weights| {
-                matrix
-                    .get_or_insert_with(|| PackedMatrix::zeros(total, columns))
-                    .set_row(first + row, weights)
-                    .map_err(|fault| WeightsError::Values {
-                        name: name.clone(),
-                        reason: format!("row {row}: {fault}"),
-                    })
-            })?;
-            first += rows;
-            if let Some(bias) = &mut bias {
+        if let Some(bias) = &mut bias {
+            for (part, rows) in parts {
                 let name = format!("{part}.bias");
                 let values = source.vector(&name, *rows)?;
                 check_magnitudes(&name, &values)?;
                 bias.extend_from_slice(&values);
             }
         }
-        Ok(Self {
-            matrix: matrix.unwrap_or_else(|| PackedMatrix::zeros(0, columns)),
-            bias,
-        })
+        Ok(Self { matrix, bias })
     }
 
     pub(super) fn matrix(&self) -> &PackedMatrix {

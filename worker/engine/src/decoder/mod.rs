@@ -89,15 +89,20 @@ impl Decoder {
             let head = vec![("lm_head".to_owned(), c.vocab_size)];
             Some(Linear::load(source, &head, hidden, false)?)
         };
+        let mut frequencies: Vec<f64> = (0..c.head_dim / 2)
+            .map(|i| rope::frequency(c.rope_theta, i, c.head_dim, c.rope_scaling))
+            .collect();
+        if let Some(divisors) = source.rotary_divisors(frequencies.len())? {
+            for (frequency, divisor) in frequencies.iter_mut().zip(divisors) {
+                *frequency /= f64::from(divisor);
+            }
+        }
         if let Some(name) = source.unused() {
             // Files of tied models often repeat the embedding as the head.
             if !(c.tied_embeddings && name == "lm_head.weight") {
                 return Err(WeightsError::UnusedTensor(name).into());
             }
         }
-        let frequencies = (0..c.head_dim / 2)
-            .map(|i| rope::frequency(c.rope_theta, i, c.head_dim, c.rope_scaling))
-            .collect();
         let work_per_token = layers.iter().map(Layer::work).sum();
         Ok(Self {
             embedding,

@@ -9,8 +9,8 @@ use genesisflow_canonical::{kernels::Kernel, rope::RopeScaling, SamplerSettings,
 use genesisflow_engine::{
     config::DecoderConfig,
     decoder::{Decoder, Sequence},
+    loading::SafetensorsFile,
     threads::Threads,
-    weights::SafetensorsFile,
     Finish, GenerateRequest, Model, Prompt, Sampling,
 };
 use serde_json::Value;
