@@ -69,6 +69,14 @@ pub(crate) fn round_ties_even(x: f32) -> f32 {
     (x + SHIFT) - SHIFT
 }
 
+/// [`round_ties_even`] of a number that fits a signed byte, as that byte: after the shift it is the
+/// lowest eight bits, so no conversion instruction is needed.
+#[inline(always)]
+pub(crate) fn small_integer(x: f32) -> i8 {
+    const SHIFT: f32 = 12_582_912.0;
+    (x + SHIFT).to_bits() as i8
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,6 +162,7 @@ mod tests {
             (0.499_999_97, 0.0),
         ] {
             assert_eq!(round_ties_even(x), expected, "{x}");
+            assert_eq!(small_integer(x), expected as i8, "{x}");
         }
     }
 }

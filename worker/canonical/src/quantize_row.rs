@@ -1,6 +1,6 @@
 //! Operator 1: a row of activations in int8, in blocks of 32.
 
-use crate::fused::round_ties_even;
+use crate::fused::small_integer;
 
 /// Elements in a quantisation block, of weights and activations alike.
 pub const BLOCK: usize = 32;
@@ -30,39 +30,51 @@ pub const fn blocks(len: usize) -> usize {
 pub fn quantize_row(x: &[f32], q: &mut [i8], d: &mut [f32]) -> Result<(), ActivationOverflow> {
     debug_assert_eq!(q.len(), blocks(x.len()) * BLOCK);
     debug_assert_eq!(d.len(), blocks(x.len()));
-    for ((x, q), d) in x
-        .chunks(BLOCK)
-        .zip(q.chunks_exact_mut(BLOCK))
-        .zip(d.iter_mut())
-    {
-        let mut padded = [0.0f32; BLOCK];
-        padded[..x.len()].copy_from_slice(x);
-        let mut largest = 0u32;
-        for v in &padded {
-            largest = largest.max(v.to_bits() & 0x7fff_ffff);
-        }
-        if largest >= FAULT_FROM {
-            return Err(ActivationOverflow);
-        }
-        if largest < ZERO_BELOW {
-            *d = 0.0;
-            q.fill(0);
-            continue;
-        }
-        let amax = f32::from_bits(largest);
-        *d = amax / 127.0;
-        // Rounded by itself: not 1 / d.
-        let inverse = 127.0 / amax;
-        for (q, v) in q.iter_mut().zip(&padded) {
-            *q = round_ties_even(v * inverse) as i32 as i8;
-        }
+    for ((x, q), d) in x.chunks(BLOCK).zip(q.as_chunks_mut().0).zip(d.iter_mut()) {
+        (*q, *d) = quantize_block(x)?;
     }
     Ok(())
+}
+
+/// Quantises one block of up to 32 elements; missing ones are zeros. Returns the 32 bytes and the
+/// scale.
+///
+/// # Errors
+/// [`ActivationOverflow`] if an element reaches 2^40.
+#[inline(always)]
+pub fn quantize_block(x: &[f32]) -> Result<([i8; BLOCK], f32), ActivationOverflow> {
+    let mut padded = [0.0f32; BLOCK];
+    let whole = match x.first_chunk::<BLOCK>() {
+        Some(whole) => whole,
+        None => {
+            padded[..x.len()].copy_from_slice(x);
+            &padded
+        }
+    };
+    let mut largest = 0u32;
+    for v in whole {
+        largest = largest.max(v.to_bits() & 0x7fff_ffff);
+    }
+    if largest >= FAULT_FROM {
+        return Err(ActivationOverflow);
+    }
+    let mut q = [0i8; BLOCK];
+    if largest < ZERO_BELOW {
+        return Ok((q, 0.0));
+    }
+    let amax = f32::from_bits(largest);
+    // Rounded by itself: not 1 / d.
+    let inverse = 127.0 / amax;
+    for (q, v) in q.iter_mut().zip(whole) {
+        *q = small_integer(v * inverse);
+    }
+    Ok((q, amax / 127.0))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fused::round_ties_even;
 
     fn quantized(x: &[f32]) -> Result<([i8; 64], [f32; 2]), ActivationOverflow> {
         let (mut q, mut d) = ([99i8; 64], [9.0f32; 2]);

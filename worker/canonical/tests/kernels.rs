@@ -6,8 +6,8 @@ use genesisflow_canonical::{
     attention::{score_scale, Scoring},
     fused::Portable,
     kernels::{
-        AttentionScratch, AttentionTask, HeadCache, Kernel, PackedMatrix, QuantizedRows,
-        StoredRowError, WeightFormat, KV_BLOCK, TILE,
+        AttentionScratch, AttentionTask, HeadCache, Kernel, OutputColumns, PackedMatrix,
+        QuantizedRows, StoredRowError, WeightFormat, KV_BLOCK, TILE,
     },
     linear_row, quantize_row,
     quantize_row::{blocks, BLOCK},
@@ -132,9 +132,23 @@ fn compare_linear(
                 linear_row::<Portable>(&scales, &weights, &d, &q, None);
         }
     }
+    let bias = source.row(outputs, scale);
+    let biased: Vec<f32> = expected
+        .chunks_exact(outputs)
+        .flat_map(|row| row.iter().zip(&bias).map(|(y, bias)| y + bias))
+        .collect();
     for kernel in kernels() {
         let mut quantized = QuantizedRows::default();
         quantized.fill(kernel, &x.concat(), inputs).unwrap();
+        for (bias, expected) in [(None, &expected), (Some(&bias[..]), &biased)] {
+            for tiles in [1, 2, 3, matrix.tiles()] {
+                let mut out = vec![f32::NAN; rows * outputs];
+                for part in OutputColumns::new(&mut out, rows, outputs).chunks(tiles) {
+                    kernel.linear_columns(&matrix, &quantized, bias, part);
+                }
+                prop_assert_eq!(bits(&out), bits(expected), "{}", kernel.name());
+            }
+        }
         // In one piece, and in two as threads would.
         for middle in [0, matrix.tiles() / 2] {
             let mut tiled = vec![f32::NAN; matrix.tiles() * rows * TILE];

@@ -5,97 +5,149 @@
 
 use std::arch::x86_64::*;
 
-use crate::quantize_row::BLOCK;
+use half::f16;
 
-use super::packed::{PackedMatrix, QuantizedRows, TILE};
+use super::{
+    linear::{multiply, Job, Unit, UnitShape},
+    matrix::{Group, TILE},
+};
 
-const GROUPS: usize = 8;
-
-/// One tile against all activation rows. `out`: `[activation row][row in tile]`.
+/// [`multiply`] with these instructions.
 ///
 /// # Safety
-/// The CPU has AVX-512 F, BW and VNNI; `tile` exists in `matrix`; `rows` has the matrix's number
-/// of blocks; `out` holds 16 floats for every activation row.
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-pub(super) unsafe fn linear_tile(
-    matrix: &PackedMatrix,
-    rows: &QuantizedRows,
-    tile: usize,
-    out: &mut [f32],
-) {
-    let mut row = 0;
-    while row + 8 <= rows.rows() {
-        // SAFETY: as this function's; rows `row..row + 8` exist.
-        unsafe { rows_at_once::<8>(matrix, rows, tile, row, out) };
-        row += 8;
-    }
-    while row + 2 <= rows.rows() {
-        // SAFETY: as this function's; rows `row..row + 2` exist.
-        unsafe { rows_at_once::<2>(matrix, rows, tile, row, out) };
-        row += 2;
-    }
-    if row < rows.rows() {
-        // SAFETY: as this function's; row `row` exists.
-        unsafe { rows_at_once::<1>(matrix, rows, tile, row, out) };
-    }
+/// As [`multiply`]; the CPU has AVX-512 F, BW, DQ, VL and VNNI.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(super) unsafe fn multiply_avx512(job: &Job<'_>) {
+    // SAFETY: as this function's.
+    unsafe { multiply::<Vnni>(job) }
 }
 
-/// `R` activation rows in one pass over the tile's weights.
-///
-/// # Safety
-/// As [`linear_tile`]; activation rows `first..first + R` exist.
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn rows_at_once<const R: usize>(
-    matrix: &PackedMatrix,
-    rows: &QuantizedRows,
-    tile: usize,
-    first: usize,
-    out: &mut [f32],
-) {
-    let blocks = matrix.blocks();
-    let scales = matrix.tile_scales(tile);
-    let groups = matrix.tile_groups(tile);
-    let mut quants: [&[i8]; R] = [&[]; R];
-    let mut row_scales: [&[f32]; R] = [&[]; R];
-    let mut offsets: [&[i32]; R] = [&[]; R];
-    for r in 0..R {
-        let (from, to) = ((first + r) * blocks, (first + r + 1) * blocks);
-        quants[r] = &rows.quants[from * BLOCK..to * BLOCK];
-        row_scales[r] = &rows.scales[from..to];
-        offsets[r] = &rows.offsets[from..to];
+/// AVX-512 with its byte dot product, `vpdpbusd`: four unsigned times four signed bytes in each
+/// lane, added to an i32.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Vnni;
+
+impl Unit for Vnni {
+    type Sums = __m512;
+    type Dots = __m512i;
+
+    // Six rows by two tiles: 12 sums and 12 dot products in registers, and two loads for every
+    // three multiplications.
+    const SHAPE: UnitShape = UnitShape {
+        rows: 6,
+        tiles: 2,
+        pairs: false,
+    };
+
+    #[inline(always)]
+    unsafe fn zero() -> __m512 {
+        // SAFETY: for all functions of this trait, the caller has the instructions; and below,
+        // pointers reach what the trait says.
+        unsafe { _mm512_setzero_ps() }
     }
-    let mut y = [_mm512_setzero_ps(); R];
-    for block in 0..blocks {
-        // Weights are stored as w + 128; starting at -128 * sum(x) takes the offset back.
-        let mut dot = [_mm512_setzero_si512(); R];
-        for r in 0..R {
-            dot[r] = _mm512_set1_epi32(offsets[r][block]);
-        }
-        for group in 0..GROUPS {
-            // SAFETY: a group is 64 bytes, aligned to 64.
-            let w = unsafe { _mm512_load_si512(groups[block * GROUPS + group].0.as_ptr().cast()) };
+
+    #[inline(always)]
+    unsafe fn dots_q8<const R: usize, const T: usize>(
+        weights: [*const Group; T],
+        x: *const i32,
+    ) -> [[__m512i; R]; T] {
+        // SAFETY: see `zero`.
+        unsafe {
+            // Weights are stored as w + 128; starting at -128 * sum(x) takes the offset back.
+            let mut dots = [[_mm512_setzero_si512(); R]; T];
             for r in 0..R {
-                // SAFETY: `block * 32 + 4 * group + 3` lies inside the row's `blocks * 32` quants.
-                let x = unsafe {
-                    quants[r]
-                        .as_ptr()
-                        .add(block * BLOCK + 4 * group)
-                        .cast::<i32>()
-                        .read_unaligned()
-                };
-                dot[r] = _mm512_dpbusd_epi32(dot[r], w, _mm512_set1_epi32(x));
+                let offset = _mm512_set1_epi32(*x.add(9 * R + r));
+                for t in 0..T {
+                    dots[t][r] = offset;
+                }
             }
-        }
-        // SAFETY: 16 f16 scales are one 256-bit vector.
-        let weight_scale =
-            unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(scales[block].as_ptr().cast())) };
-        for r in 0..R {
-            let scale = _mm512_mul_ps(weight_scale, _mm512_set1_ps(row_scales[r][block]));
-            y[r] = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(dot[r]), y[r]);
+            for group in 0..8 {
+                let mut w = [_mm512_setzero_si512(); T];
+                for t in 0..T {
+                    w[t] = _mm512_load_si512(weights[t].add(group).cast());
+                }
+                for r in 0..R {
+                    let q = _mm512_set1_epi32(*x.add(group * R + r));
+                    for t in 0..T {
+                        dots[t][r] = _mm512_dpbusd_epi32(dots[t][r], w[t], q);
+                    }
+                }
+            }
+            dots
         }
     }
-    for (out, y) in out[first * TILE..].chunks_exact_mut(TILE).zip(y) {
-        // SAFETY: `out` is a chunk of 16 floats.
-        unsafe { _mm512_storeu_ps(out.as_mut_ptr(), y) };
+
+    #[inline(always)]
+    unsafe fn dots_q4<const R: usize, const T: usize>(
+        weights: [*const Group; T],
+        x: *const i32,
+    ) -> [[__m512i; R]; T] {
+        // SAFETY: see `zero`.
+        unsafe {
+            // Nibbles are w + 8, and -8 * sum(x) is a sixteenth of what the panel holds.
+            let mut dots = [[_mm512_setzero_si512(); R]; T];
+            for r in 0..R {
+                let offset = _mm512_srai_epi32::<4>(_mm512_set1_epi32(*x.add(9 * R + r)));
+                for t in 0..T {
+                    dots[t][r] = offset;
+                }
+            }
+            let nibble = _mm512_set1_epi8(15);
+            for group in 0..4 {
+                let mut low = [_mm512_setzero_si512(); T];
+                let mut high = [_mm512_setzero_si512(); T];
+                for t in 0..T {
+                    let bytes = _mm512_load_si512(weights[t].add(group).cast());
+                    low[t] = _mm512_and_si512(bytes, nibble);
+                    high[t] = _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), nibble);
+                }
+                for r in 0..R {
+                    let q = _mm512_set1_epi32(*x.add(group * R + r));
+                    for t in 0..T {
+                        dots[t][r] = _mm512_dpbusd_epi32(dots[t][r], low[t], q);
+                    }
+                }
+                for r in 0..R {
+                    let q = _mm512_set1_epi32(*x.add((group + 4) * R + r));
+                    for t in 0..T {
+                        dots[t][r] = _mm512_dpbusd_epi32(dots[t][r], high[t], q);
+                    }
+                }
+            }
+            dots
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn widen(scales: *const [f16; TILE]) -> __m512 {
+        // SAFETY: see `zero`.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(scales.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn chain(y: __m512, dw: __m512, dx: f32, dots: __m512i) -> __m512 {
+        // SAFETY: see `zero`.
+        unsafe {
+            let scale = _mm512_mul_ps(dw, _mm512_set1_ps(dx));
+            _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(dots), y)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn add(y: __m512, to: *const f32) -> __m512 {
+        // SAFETY: see `zero`.
+        unsafe { _mm512_add_ps(y, _mm512_loadu_ps(to)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(y: __m512, to: *mut f32) {
+        // SAFETY: see `zero`.
+        unsafe { _mm512_storeu_ps(to, y) }
+    }
+
+    #[inline(always)]
+    unsafe fn prefetch(at: *const u8) {
+        // SAFETY: a prefetch of any address is allowed.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
     }
 }

@@ -17,10 +17,15 @@ mod linear;
 mod linear_avx2;
 #[cfg(target_arch = "x86_64")]
 mod linear_avx512;
-mod packed;
+mod linear_scalar;
+mod matrix;
+mod output;
+mod rows;
 
 pub use attention::{AttentionScratch, AttentionTask, HeadCache, KV_BLOCK};
-pub use packed::{PackedMatrix, QuantizedRows, StoredRowError, WeightFormat, TILE};
+pub use matrix::{PackedMatrix, StoredRowError, WeightFormat, TILE};
+pub use output::OutputColumns;
+pub use rows::{PanelMut, QuantizedRows};
 
 use crate::{
     activation, fused::Portable, quantize_row, rms_norm, rope, sampler, ActivationOverflow,
@@ -147,11 +152,11 @@ impl Kernel {
 
 /// Compiles one generic operator for every instruction set and picks among them.
 macro_rules! compiled_for_each {
-    ($(#[$doc:meta])* $name:ident($($arg:ident: $ty:ty),* $(,)?) -> $ret:ty, $generic:path) => {
+    ($(#[$doc:meta])* $vis:vis $name:ident($($arg:ident: $ty:ty),* $(,)?) -> $ret:ty, $generic:path) => {
         impl Kernel {
             $(#[$doc])*
             #[inline]
-            pub fn $name(self, $($arg: $ty),*) -> $ret {
+            $vis fn $name(self, $($arg: $ty),*) -> $ret {
                 use $generic as generic;
                 #[cfg(target_arch = "x86_64")]
                 #[target_feature(enable = "avx2,fma,f16c")]
@@ -184,37 +189,37 @@ compiled_for_each! {
     ///
     /// # Errors
     /// [`ActivationOverflow`] if an element reaches 2^40.
-    quantize_row(x: &[f32], q: &mut [i8], d: &mut [f32]) -> Result<(), ActivationOverflow>,
+    pub quantize_row(x: &[f32], q: &mut [i8], d: &mut [f32]) -> Result<(), ActivationOverflow>,
     quantize_row_for
 }
 
 compiled_for_each! {
     /// Operator 4, see [`rms_norm::rms_norm`].
-    rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) -> (),
+    pub rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) -> (),
     rms_norm::rms_norm
 }
 
 compiled_for_each! {
     /// Operator 4 in place, see [`rms_norm::rms_norm_in_place`].
-    rms_norm_in_place(x: &mut [f32], weight: &[f32], eps: f32) -> (),
+    pub rms_norm_in_place(x: &mut [f32], weight: &[f32], eps: f32) -> (),
     rms_norm::rms_norm_in_place
 }
 
 compiled_for_each! {
     /// Operator 5, see [`rope::rotate`].
-    rotate(head: &mut [f32], cos: &[f32], sin: &[f32]) -> (),
+    pub rotate(head: &mut [f32], cos: &[f32], sin: &[f32]) -> (),
     rope::rotate
 }
 
 compiled_for_each! {
     /// Operator 7, see [`activation::swiglu`].
-    swiglu(gate: &mut [f32], up: &[f32]) -> (),
+    pub swiglu(gate: &mut [f32], up: &[f32]) -> (),
     activation::swiglu
 }
 
 compiled_for_each! {
     /// The sampler, see [`sampler::sample`].
-    sample(logits: &[f32], settings: SamplerSettings, seed: &[u8; 32], position: u64) -> u32,
+    pub sample(logits: &[f32], settings: SamplerSettings, seed: &[u8; 32], position: u64) -> u32,
     sampler::sample
 }
 
@@ -225,13 +230,62 @@ compiled_for_each! {
     /// # Panics
     /// If lengths disagree, or the block table does not reach the last position or names a block
     /// outside the pool.
-    attend(task: AttentionTask<'_>, scratch: &mut AttentionScratch, out: &mut [f32]) -> (),
+    pub attend(task: AttentionTask<'_>, scratch: &mut AttentionScratch, out: &mut [f32]) -> (),
     attention::attend_block
 }
 
-/// [`quantize_row::quantize_row`] needs no fma; this gives it the shape the macro wants.
+impl Kernel {
+    /// Operator 1 into a panel of this kernel's layout.
+    pub(super) fn quantize_into_panel(
+        self,
+        x: &[f32],
+        words: &mut [i32],
+        lane: (usize, usize),
+    ) -> Result<(), ActivationOverflow> {
+        if rows::has_pairs(self) {
+            self.quantize_with_pairs(x, words, lane)
+        } else {
+            self.quantize_without_pairs(x, words, lane)
+        }
+    }
+}
+
+compiled_for_each! {
+    /// See [`rows::quantize_into_panel`].
+    quantize_with_pairs(x: &[f32], words: &mut [i32], lane: (usize, usize)) -> Result<(), ActivationOverflow>,
+    quantize_with_pairs_for
+}
+
+compiled_for_each! {
+    /// See [`rows::quantize_into_panel`].
+    quantize_without_pairs(x: &[f32], words: &mut [i32], lane: (usize, usize)) -> Result<(), ActivationOverflow>,
+    quantize_without_pairs_for
+}
+
+// Operator 1 needs no fma; these give it the shape the macro wants.
+
 #[allow(clippy::extra_unused_type_parameters)]
 #[inline(always)]
 fn quantize_row_for<F>(x: &[f32], q: &mut [i8], d: &mut [f32]) -> Result<(), ActivationOverflow> {
     quantize_row::quantize_row(x, q, d)
+}
+
+#[allow(clippy::extra_unused_type_parameters)]
+#[inline(always)]
+fn quantize_with_pairs_for<F>(
+    x: &[f32],
+    words: &mut [i32],
+    lane: (usize, usize),
+) -> Result<(), ActivationOverflow> {
+    rows::quantize_into_panel::<true>(x, words, lane)
+}
+
+#[allow(clippy::extra_unused_type_parameters)]
+#[inline(always)]
+fn quantize_without_pairs_for<F>(
+    x: &[f32],
+    words: &mut [i32],
+    lane: (usize, usize),
+) -> Result<(), ActivationOverflow> {
+    rows::quantize_into_panel::<false>(x, words, lane)
 }

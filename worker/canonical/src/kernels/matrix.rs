@@ -1,14 +1,12 @@
-//! Weights and activations in the layout the matrix kernels read.
+//! Weights in the layout the matrix kernels read.
 
 use half::f16;
 
 use crate::{
     q4_0,
     q8_0::{self, quantize_weights, WeightFault},
-    quantize_row::{blocks, ActivationOverflow, BLOCK},
+    quantize_row::{blocks, BLOCK},
 };
-
-use super::Kernel;
 
 /// Output rows interleaved in a tile: one row in each lane of a 512-bit register, so that no
 /// kernel ever adds across lanes.
@@ -273,16 +271,14 @@ impl PackedMatrix {
         std::mem::size_of_val(&self.scales[..]) + std::mem::size_of_val(&self.groups[..])
     }
 
-    /// Scales of a tile, one array of 16 a block.
-    pub(super) fn tile_scales(&self, tile: usize) -> &[[f16; TILE]] {
-        let n = self.blocks();
-        &self.scales[tile * n..(tile + 1) * n]
+    /// Scales of the tiles from `tile` on, one array of 16 a block.
+    pub(super) fn scales_from(&self, tile: usize) -> &[[f16; TILE]] {
+        &self.scales[tile * self.blocks()..]
     }
 
-    /// Groups of a tile, [`WeightFormat::groups`] a block.
-    pub(super) fn tile_groups(&self, tile: usize) -> &[Group] {
-        let n = self.blocks() * self.format.groups();
-        &self.groups[tile * n..(tile + 1) * n]
+    /// Groups of the tiles from `tile` on, [`WeightFormat::groups`] a block.
+    pub(super) fn groups_from(&self, tile: usize) -> &[Group] {
+        &self.groups[tile * self.blocks() * self.format.groups()..]
     }
 }
 
@@ -294,65 +290,6 @@ impl WeightFormat {
             Self::Q8_0 => std::array::from_fn(|i| (byte(i) ^ SIGN) as i8),
             Self::Q4_0 => q4_0::unpack(&std::array::from_fn(byte)),
         }
-    }
-}
-
-/// Rows of activations after operator 1.
-#[derive(Clone, Debug, Default)]
-pub struct QuantizedRows {
-    rows: usize,
-    blocks: usize,
-    /// `[row][block * 32]`.
-    pub(super) quants: Vec<i8>,
-    /// `[row][block]`.
-    pub(super) scales: Vec<f32>,
-    /// `[row][block]`: -128 times the sum of the block, which takes back the weights' offset.
-    pub(super) offsets: Vec<i32>,
-}
-
-impl QuantizedRows {
-    /// Quantises rows of `columns` elements that follow each other in `x`, replacing what was held.
-    ///
-    /// On a fault the rows before the faulty one are held and its index is returned.
-    ///
-    /// # Errors
-    /// The index of the first row with an element of 2^40 or more, see [`ActivationOverflow`].
-    pub fn fill(&mut self, kernel: Kernel, x: &[f32], columns: usize) -> Result<(), usize> {
-        debug_assert!(x.len().is_multiple_of(columns));
-        let rows = x.len() / columns;
-        self.blocks = blocks(columns);
-        self.quants.resize(rows * self.blocks * BLOCK, 0);
-        self.scales.resize(rows * self.blocks, 0.0);
-        self.offsets.resize(rows * self.blocks, 0);
-        for (row, x) in x.chunks_exact(columns).enumerate() {
-            let from = row * self.blocks;
-            let to = from + self.blocks;
-            let quants = &mut self.quants[from * BLOCK..to * BLOCK];
-            if let Err(ActivationOverflow) =
-                kernel.quantize_row(x, quants, &mut self.scales[from..to])
-            {
-                self.rows = row;
-                return Err(row);
-            }
-            for (offset, block) in self.offsets[from..to]
-                .iter_mut()
-                .zip(quants.chunks_exact(BLOCK))
-            {
-                *offset = -128 * block.iter().map(|q| i32::from(*q)).sum::<i32>();
-            }
-        }
-        self.rows = rows;
-        Ok(())
-    }
-
-    /// Rows held.
-    pub fn rows(&self) -> usize {
-        self.rows
-    }
-
-    /// Blocks of 32 in each row.
-    pub fn blocks(&self) -> usize {
-        self.blocks
     }
 }
 
@@ -379,17 +316,5 @@ mod tests {
             }
         }
         assert_eq!(matrix.bytes(), 2 * 2 * (32 + 512));
-    }
-
-    #[test]
-    fn a_faulty_row_is_named_and_those_before_it_kept() {
-        let mut rows = QuantizedRows::default();
-        let mut x = vec![1.0f32; 3 * 5];
-        x[12] = f32::INFINITY;
-        assert_eq!(rows.fill(Kernel::SCALAR, &x, 5), Err(2));
-        assert_eq!(rows.rows(), 2);
-        x[12] = 0.0;
-        assert_eq!(rows.fill(Kernel::SCALAR, &x, 5), Ok(()));
-        assert_eq!((rows.rows(), rows.blocks()), (3, 1));
     }
 }
