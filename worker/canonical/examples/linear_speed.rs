@@ -1,7 +1,7 @@
 //! How fast products of quantised matrices are on this machine, against what its memory delivers.
 //!
 //! ```text
-//! cargo run --release -p genesisflow-canonical --example linear_speed -- [threads] [kernel] [shape]
+//! cargo run --release -p genesisflow-canonical --example linear_speed -- [threads] [kernel] [shape] [rows]
 //! ```
 //! For each format, shape and number of activation rows: giga multiply-adds a second, weight bytes
 //! read a second (each weight once, whatever the rows), and the share of the read bandwidth that was
@@ -19,7 +19,7 @@ use std::{
 };
 
 use genesisflow_canonical::kernels::{
-    Kernel, OutputColumns, PackedMatrix, QuantizedRows, WeightFormat,
+    ask_for_huge_pages, Kernel, OutputColumns, PackedMatrix, QuantizedRows, WeightFormat,
 };
 
 /// Bytes of weights, and of the memory that is read for comparison: far more than caches hold.
@@ -110,10 +110,13 @@ fn best_round(threads: usize, pass: impl Fn(usize, usize) + Sync) -> f64 {
     })
 }
 
-/// Reads memory and does nothing with it, as fast as plain code can: bytes a second.
+/// Reads memory and does nothing with it, as fast as plain code can, on the kind of pages that weights lie
+/// on: bytes a second.
 fn read_bandwidth(threads: usize) -> f64 {
     const PIECE: usize = 8 << 20;
-    let memory = vec![1u64; WORKING_SET / 8];
+    let mut memory = Vec::with_capacity(WORKING_SET / 8);
+    ask_for_huge_pages(memory.spare_capacity_mut());
+    memory.resize(WORKING_SET / 8, 1u64);
     let sum = AtomicUsize::new(0);
     let seconds = best_round(threads, |thread, round| {
         let piece = &memory[round * PIECE % WORKING_SET / 8..][..PIECE / 8];
@@ -138,6 +141,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         None => Kernel::detect(),
     };
     let only = arguments.next();
+    let rows_tried = match arguments.next() {
+        Some(rows) => vec![rows.parse()?],
+        None => ROWS.to_vec(),
+    };
     let bandwidth = read_bandwidth(threads);
     println!(
         "kernel {}, {threads} threads, reading memory: {:.1} GB/s",
@@ -157,7 +164,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let first = matrix(format, outputs, inputs, &mut random);
             let bytes = first.bytes();
             let matrices = vec![first; WORKING_SET.div_ceil(bytes)];
-            for rows in ROWS {
+            for rows in rows_tried.iter().copied() {
                 let x: Vec<f32> = (0..rows * inputs)
                     .map(|_| (random.next() >> 40) as f32 / 8_388_608.0 - 1.0)
                     .collect();

@@ -4,6 +4,7 @@ use blake2b_simd::{Params, State};
 use half::f16;
 
 const DOMAIN: &[u8] = b"genesisflow/trace/v1";
+const AUDIT_DOMAIN: &[u8] = b"genesisflow/audit/v1";
 
 /// Hashes the states of one job, in the order of its output tokens.
 #[derive(Clone, Debug)]
@@ -19,6 +20,14 @@ impl Trace {
             .update(DOMAIN)
             .update(model_id)
             .update(&outputs.to_le_bytes());
+        Self { state }
+    }
+
+    /// Starts an auditor's digest of the same states under its round's seed. It shows that the
+    /// auditor ran the model, which the published trace cannot do for it.
+    pub fn audit(seed: &[u8; 32]) -> Self {
+        let mut state = Params::new().hash_length(32).to_state();
+        state.update(AUDIT_DOMAIN).update(seed);
         Self { state }
     }
 
@@ -72,5 +81,17 @@ mod tests {
         bytes[188..].copy_from_slice(&[0x00, 0x3c, 0x00, 0xfc]);
         let expected = Params::new().hash_length(32).hash(&bytes);
         assert_eq!(trace.finish(), expected.as_bytes());
+    }
+
+    #[test]
+    fn an_audit_digest_begins_with_the_seed() {
+        let mut digest = Trace::audit(&[9; 32]);
+        digest.state(&[1.0]);
+        let mut bytes = [0u8; 20 + 32 + 4];
+        bytes[..20].copy_from_slice(b"genesisflow/audit/v1");
+        bytes[20..52].fill(9);
+        bytes[52..].copy_from_slice(&1.0f32.to_le_bytes());
+        let expected = Params::new().hash_length(32).hash(&bytes);
+        assert_eq!(digest.finish(), expected.as_bytes());
     }
 }

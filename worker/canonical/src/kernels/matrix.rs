@@ -8,6 +8,8 @@ use crate::{
     quantize_row::{blocks, BLOCK},
 };
 
+use super::weight_memory::WeightMemory;
+
 /// Output rows interleaved in a tile: one row in each lane of a 512-bit register, so that no
 /// kernel ever adds across lanes.
 pub const TILE: usize = 16;
@@ -115,9 +117,9 @@ pub struct PackedMatrix {
     rows: usize,
     columns: usize,
     /// `[tile][block][row in tile]`.
-    scales: Vec<[f16; TILE]>,
+    scales: WeightMemory<[f16; TILE]>,
     /// `[tile][block][group]`.
-    groups: Vec<Group>,
+    groups: WeightMemory<Group>,
 }
 
 impl PackedMatrix {
@@ -134,8 +136,8 @@ impl PackedMatrix {
             format,
             rows,
             columns,
-            scales: vec![[f16::ZERO; TILE]; tile_blocks],
-            groups: vec![format.zero_group(); tile_blocks * format.groups()],
+            scales: WeightMemory::filled([f16::ZERO; TILE], tile_blocks),
+            groups: WeightMemory::filled(format.zero_group(), tile_blocks * format.groups()),
         }
     }
 

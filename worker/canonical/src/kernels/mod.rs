@@ -21,11 +21,13 @@ mod linear_scalar;
 mod matrix;
 mod output;
 mod rows;
+mod weight_memory;
 
 pub use attention::{AttentionScratch, AttentionTask, HeadCache, KV_BLOCK};
 pub use matrix::{PackedMatrix, StoredRowError, WeightFormat, TILE};
 pub use output::OutputColumns;
 pub use rows::{PanelMut, QuantizedRows};
+pub use weight_memory::ask_for_huge_pages;
 
 use crate::{
     activation, fused::Portable, quantize_row, rms_norm, rope, sampler, ActivationOverflow,
