@@ -3,7 +3,7 @@
 //! Part of the definition: no clock, no random source, steps counted instead of timed, so a
 //! template gives the same text, or fails, on every machine.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io};
 
 use minijinja::{
     context, syntax::SyntaxConfig, value::Serde, Environment, Error, ErrorKind, Value,
@@ -123,11 +123,41 @@ fn environment() -> Result<Environment<'static>, Error> {
         },
     );
     environment.add_filter("tojson", |value: &Value| -> Result<Value, Error> {
-        let json = serde_json::to_string(value)
+        let mut json = Vec::new();
+        let mut serializer = serde_json::Serializer::with_formatter(&mut json, PythonStyle);
+        value
+            .serialize(&mut serializer)
             .map_err(|e| Error::new(ErrorKind::BadSerialization, e.to_string()))?;
-        Ok(Value::from_safe_string(json))
+        Ok(Value::from_safe_string(
+            String::from_utf8_lossy(&json).into_owned(),
+        ))
     });
     Ok(environment)
+}
+
+/// JSON as Python's `json.dumps` spaces it, which is what templates were written for.
+struct PythonStyle;
+
+impl serde_json::ser::Formatter for PythonStyle {
+    fn begin_array_value<W: ?Sized + io::Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        writer.write_all(if first { b"" } else { b", " })
+    }
+
+    fn begin_object_key<W: ?Sized + io::Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        writer.write_all(if first { b"" } else { b", " })
+    }
+
+    fn begin_object_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        writer.write_all(b": ")
+    }
 }
 
 fn fault(error: &Error) -> TemplateFault {
@@ -142,16 +172,16 @@ fn fault(error: &Error) -> TemplateFault {
 /// A buffer that refuses to grow beyond [`TEMPLATE_BYTES`].
 struct Bounded(Vec<u8>);
 
-impl std::io::Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.0.len() + bytes.len() > TEMPLATE_BYTES {
-            return Err(std::io::Error::other("the rendered prompt is too long"));
+            return Err(io::Error::other("the rendered prompt is too long"));
         }
         self.0.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
@@ -188,7 +218,7 @@ mod tests {
             ChatTemplate::new(source.into(), vec![("bos_token".into(), "<s>".into())]).unwrap();
         assert_eq!(
             template.render(&user(" a ")).unwrap(),
-            "<s>A{\"role\":\"user\",\"content\":\" a \"}"
+            "<s>A{\"role\": \"user\", \"content\": \" a \"}"
         );
     }
 

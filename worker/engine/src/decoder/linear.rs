@@ -48,6 +48,12 @@ impl Linear {
         &self.matrix
     }
 
+    /// The bias, if there is one.
+    #[cfg(feature = "f32-mode")]
+    pub(super) fn bias(&self) -> Option<&[f32]> {
+        self.bias.as_deref()
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.matrix.bytes()
     }

@@ -1,5 +1,7 @@
 //! The decoder: one forward pass for every family, driven by [`DecoderConfig`].
 
+#[cfg(feature = "f32-mode")]
+mod f32_mode;
 mod forward;
 mod kv_cache;
 mod linear;

@@ -132,3 +132,41 @@ fn widen(encoding: Encoding, bytes: &[u8], count: usize) -> candle_core::Result<
 fn blocks(dtype: GgmlDType, bytes: &[u8], count: usize) -> candle_core::Result<Tensor> {
     qtensor_from_ggml(dtype, bytes, vec![count], &Device::Cpu)?.dequantize(&Device::Cpu)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Golden values of the `gguf` package, made by scripts/engine-golden.
+    #[test]
+    fn blocks_are_dequantised_as_in_the_gguf_package() {
+        let file = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/golden/blocks.safetensors"
+        );
+        let bytes = std::fs::read(file).unwrap();
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        for (encoding, name) in [(Encoding::Q6K, "q6_k"), (Encoding::Q4_0, "q4_0")] {
+            let blocks = tensors.tensor(&format!("{name}.blocks")).unwrap();
+            let values = tensors.tensor(&format!("{name}.values")).unwrap();
+            let expected: Vec<u32> = values
+                .data()
+                .chunks_exact(4)
+                .map(|b| u32::from_le_bytes(b.try_into().unwrap()))
+                .collect();
+            let found: Vec<u32> = widen(encoding, blocks.data(), expected.len())
+                .unwrap()
+                .into_iter()
+                .map(f32::to_bits)
+                .collect();
+            assert_eq!(found, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn sizes_that_fill_no_blocks_or_overflow_are_none() {
+        assert_eq!(Encoding::Q8_0.bytes(64), Some(68));
+        assert_eq!(Encoding::Q8_0.bytes(63), None);
+        assert_eq!(Encoding::F32.bytes(usize::MAX), None);
+    }
+}

@@ -2,5 +2,6 @@
 
 mod canonical_vectors;
 mod equivalence;
+mod golden;
 mod model_folder;
 mod random_model;
