@@ -12,8 +12,8 @@ use frame_support::{
 };
 use genesisflow_primitives::{
     views::{
-        ClaimView, JobSummary, JobView, ModelView, OfferView, ParametersView, Quote, ResultView,
-        WorkerView,
+        AuditView, ClaimView, Content, JobSummary, JobView, ModelView, OfferView, ParametersView,
+        PoolMemberView, Quote, ResultView, SeatView, WorkerView,
     },
     JobId, ModelId,
 };
@@ -251,7 +251,7 @@ sp_api::impl_runtime_apis! {
             Inference::job(job)
         }
 
-        fn job_input(job: JobId) -> Option<Vec<u8>> {
+        fn job_input(job: JobId) -> Option<Content> {
             Inference::job_input(job)
         }
 
@@ -287,12 +287,28 @@ sp_api::impl_runtime_apis! {
             Inference::model(model)
         }
 
-        fn manifest(model: ModelId) -> Option<Vec<u8>> {
+        fn manifest(model: ModelId) -> Option<Content> {
             Inference::manifest(model)
         }
 
         fn quote(model: ModelId, input_len: u32, max_output: u32) -> Option<Quote<AccountId>> {
             Inference::quote(model, input_len, max_output)
+        }
+
+        fn seats(
+            auditor: AccountId,
+            after: Option<JobId>,
+            limit: u32,
+        ) -> Vec<SeatView<AccountId>> {
+            Inference::seats(auditor, after, limit)
+        }
+
+        fn audit(job: JobId) -> Option<AuditView<AccountId>> {
+            Inference::audit(job)
+        }
+
+        fn audit_pool(model: ModelId) -> Vec<PoolMemberView<AccountId>> {
+            Inference::audit_pool(model)
         }
 
         fn parameters() -> ParametersView {

@@ -9,7 +9,7 @@
 //! Their keys are public: never use these presets where money has value.
 
 use crate::{
-    configs::{TreasuryAccount, BABE_GENESIS_EPOCH_CONFIG},
+    configs::{AuditPotAccount, TreasuryAccount, BABE_GENESIS_EPOCH_CONFIG},
     currency::{EXISTENTIAL_DEPOSIT, GEN},
     AccountId, BabeConfig, BalancesConfig, GrandpaConfig, InferenceConfig, RuntimeGenesisConfig,
     SudoConfig,
@@ -32,8 +32,9 @@ fn genesis(validators: Vec<Validator>, parameters: Parameters) -> serde_json::Va
     let mut balances: Vec<(AccountId, u128)> = Sr25519Keyring::well_known()
         .map(|key| (key.to_account_id(), ENDOWMENT))
         .collect();
-    // The treasury must exist, or amounts below the existential deposit cannot reach it.
+    // These two must exist, or amounts below the existential deposit cannot reach them.
     balances.push((TreasuryAccount::get(), EXISTENTIAL_DEPOSIT));
+    balances.push((AuditPotAccount::get(), EXISTENTIAL_DEPOSIT));
 
     build_struct_json_patch!(RuntimeGenesisConfig {
         balances: BalancesConfig { balances },
@@ -71,7 +72,16 @@ fn development() -> serde_json::Value {
             max_deliver_window: 150,
             review_window: 10,
             retention: 100,
-            unbonding_period: 200,
+            // Longer than Parameters::longest_claim, in which every round of an audit counts with
+            // the longest commit window that any model can have.
+            unbonding_period: 12_000,
+            pool_period: 10,
+            seed_blocks: 2,
+            commit_window: 8,
+            reveal_window: 10,
+            appeal_window: 10,
+            slash_delay: 10,
+            repeat_window: 1_000,
             ..Parameters::default()
         },
     )

@@ -6,9 +6,12 @@
 //! and costs nothing for blocks in which nothing is due. Neither number can be chosen by an
 //! attacker beyond its window, so keys cannot be ground.
 
-use crate::{Agenda, Config, Pallet, WeightInfo, LOG_TARGET};
+use crate::{jobs::Step, Agenda, Config, Jobs, Pallet, WeightInfo, LOG_TARGET};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
-use frame_support::{storage::with_storage_layer, weights::WeightMeter};
+use frame_support::{
+    storage::with_storage_layer,
+    weights::{Weight, WeightMeter},
+};
 use genesisflow_primitives::{BlockNumber, JobId};
 use scale_info::TypeInfo;
 
@@ -77,15 +80,45 @@ impl<T: Config> Pallet<T> {
         }
         // Entries made on the way lie in the future and end the loop.
         for (due, job) in Agenda::<T>::iter_keys() {
-            if due.block() > now || meter.try_consume(T::WeightInfo::on_idle_job()).is_err() {
+            if due.block() > now {
                 return;
             }
             let job = job.job();
+            let weight = Self::progress_weight(job);
+            if meter.try_consume(weight).is_err() {
+                return;
+            }
             // Undone as a whole if the records contradict each other. The entry then stays, and
             // the loop goes on behind it, so one bad record cannot hold up the others.
             if let Err(error) = with_storage_layer(|| Self::do_progress(job)) {
                 log::error!(target: LOG_TARGET, "job {job} cannot be moved on: {error:?}");
             }
+        }
+    }
+}
+
+impl<T: Config> Pallet<T> {
+    /// The most that moving on any job can take.
+    pub(crate) fn most_progress_weight() -> Weight {
+        T::WeightInfo::on_idle_job()
+            .max(Self::round_weight())
+            .max(Self::outcome_weight())
+    }
+
+    fn round_weight() -> Weight {
+        T::WeightInfo::on_idle_draw().max(T::WeightInfo::on_idle_round())
+    }
+
+    fn outcome_weight() -> Weight {
+        T::WeightInfo::on_idle_outcome().max(T::WeightInfo::on_idle_slashes())
+    }
+
+    /// The most that moving on a job in its present state can take.
+    pub(crate) fn progress_weight(id: JobId) -> Weight {
+        match Jobs::<T>::get(id).map(|job| job.state.next_step()) {
+            Some(Step::Round) => Self::round_weight(),
+            Some(Step::Outcome) => Self::outcome_weight(),
+            Some(Step::Plain) | None => T::WeightInfo::on_idle_job(),
         }
     }
 }

@@ -188,13 +188,58 @@ mod errors {
         CannotCancelClaimed,
         /// Nothing is due for this job yet. See `until` of the job.
         NothingDue,
+        /// You have accepted this result already. It is paid once the draw has missed it.
+        AlreadyAccepted,
+        /// A step of this job's audit is overdue: call `progress_job` first.
+        ProgressFirst,
+
+        /// There is no result to dispute yet.
+        NothingToDispute,
+        /// The blocks that decide whether this result is audited are still to come. Wait for the
+        /// review, or for the audit.
+        DrawPending,
+        /// Auditors are checking this result.
+        UnderAudit,
+        /// The time in which the result could be disputed is over.
+        TooLateToDispute,
+        /// You cannot dispute your own result.
+        OwnResult,
+        /// Fewer than two accounts of the job's audit pool could be drawn.
+        NoAuditors,
+        /// No audit of this job takes ballots.
+        NotUnderAudit,
+        /// You have no seat in the present round of this job's audit.
+        NoSeat,
+        /// The round takes no commitments: its seats are not drawn yet, or the time is over.
+        NotCommitting,
+        /// You have committed in this round already.
+        AlreadyCommitted,
+        /// The round takes no reveals: commitments are still to come, or the time is over.
+        NotRevealing,
+        /// You have committed to nothing in this round.
+        NothingCommitted,
+        /// You have revealed in this round already.
+        AlreadyRevealed,
+        /// Digest, verdict and salt are not those that you committed to.
+        CommitmentDiffers,
+        /// There is no verdict on this job that could be appealed against.
+        NothingToAppeal,
+        /// The time in which the verdict could be appealed against is over.
+        TooLateToAppeal,
+        /// There has been an appeal on this job.
+        AlreadyAppealed,
+        /// Only the job's worker, requester and disputer can appeal, and auditors who were outvoted.
+        NoStandingToAppeal,
+        /// No slash of this account waits on this job.
+        NoSlash,
+        /// You have open seats in audits. Act on them first; they end with their round.
+        SeatsOpen,
 
         /// Every window must be 1 to 15,768,000 blocks.
         ParameterWindowOutOfRange,
         /// A default window must not exceed its maximum.
         ParameterDefaultAboveMaximum,
-        /// The unbonding period must exceed the longest delivery window and the review window
-        /// together.
+        /// The unbonding period must exceed the longest way from a claim to its slash.
         ParameterUnbondingTooShort,
         /// The protocol's share must be below 100 %.
         ParameterProtocolShareTooHigh,
@@ -204,6 +249,20 @@ mod errors {
         ParameterExposureFactorZero,
         /// The minimum stake must be above 0.
         ParameterMinStakeZero,
+        /// A seed must be made of 1 to 64 blocks.
+        ParameterSeedBlocksOutOfRange,
+        /// Seats must be odd numbers of at least 3 and at most 31, those of a later round not fewer.
+        ParameterSeatsUnsound,
+        /// The least chance of an audit must be above 0 and at most 100 %, its factor above 1,000.
+        ParameterAuditChanceUnsound,
+        /// The premium's cap must be above 0, and with the protocol's share at most 90 %; its
+        /// percentage must be 100 to 1,000.
+        ParameterPremiumCapUnsound,
+        /// The share and the floor of bonds must be above 0, the share at most 100 %.
+        ParameterBondUnsound,
+        /// The fine of a silent seat and its limit must be above 0, the fine below that of a wrong
+        /// seat, which must be below 100 %.
+        ParameterFinesUnsound,
 
         /// The market's records contradict each other. This is a bug: please report it.
         Corrupted,

@@ -7,18 +7,18 @@
 //! nobody can take it, is burnt as the currency itself does with dust. So no payee can block a
 //! state change.
 
-use crate::{Config, Error, Event, HoldReason, Pallet, LOG_TARGET};
+use crate::{jobs::Job, AuditPots, Config, Error, Event, HoldReason, Pallet, LOG_TARGET};
 use frame_support::{
     ensure,
     storage::with_storage_layer,
     traits::{
-        fungible::{hold::Mutate, Inspect},
-        tokens::{Fortitude, Precision, Restriction},
+        fungible::{hold::Mutate as _, Inspect, Mutate as _},
+        tokens::{Fortitude, Precision, Preservation, Restriction},
         Get,
     },
 };
 use genesisflow_primitives::{pricing, Balance};
-use sp_runtime::{DispatchError, DispatchResult, Permill};
+use sp_runtime::{DispatchError, DispatchResult};
 
 /// What became of a fee.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub(crate) struct Split {
     pub worker: Balance,
     /// Paid to the treasury.
     pub protocol: Balance,
+    /// Paid into the pot for audits.
+    pub premium: Balance,
 }
 
 impl<T: Config> Pallet<T> {
@@ -82,31 +84,69 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Splits a fee held on the requester between treasury and worker. The treasury's share falls
-    /// to the worker while the treasury cannot receive it.
+    /// Splits a fee held on the requester between treasury, audits and worker. What treasury or pot
+    /// cannot receive falls to the worker.
     pub(crate) fn pay_fee(
-        requester: &T::AccountId,
+        job: &Job<T::AccountId>,
         worker: &T::AccountId,
         fee: Balance,
-        protocol_share: Permill,
+        premium: Balance,
     ) -> Result<Split, DispatchError> {
+        let requester = &job.requester;
         let reason = HoldReason::JobEscrow;
         let treasury = T::TreasuryAccount::get();
-        let (mut protocol, mut rest) = pricing::split_fee(fee, protocol_share);
+        let (mut protocol, mut rest) = pricing::split_fee(fee, job.terms.protocol_share);
+        let premium = Self::pay_into_pot(reason, requester, premium.min(rest));
+        AuditPots::<T>::mutate_exists(job.model, |pot| {
+            let grown = pot.unwrap_or(0).saturating_add(premium);
+            *pot = (grown > 0).then_some(grown);
+        });
+        rest = rest.saturating_sub(premium);
         if protocol > 0 && Self::try_transfer(reason, requester, &treasury, protocol).is_err() {
             Self::deposit_event(Event::PaymentDiverted {
                 payee: treasury.clone(),
                 instead: Some(worker.clone()),
                 amount: protocol,
             });
-            rest = fee;
+            rest = rest.saturating_add(protocol);
             protocol = 0;
         }
         Self::pay(reason, requester, &[worker, &treasury, requester], rest)?;
         Ok(Split {
             worker: rest,
             protocol,
+            premium,
         })
+    }
+
+    /// Moves held money into the pot for audits; returns how much, which is all or nothing. The
+    /// caller writes down whose it is there.
+    pub(crate) fn pay_into_pot(
+        reason: HoldReason,
+        from: &T::AccountId,
+        amount: Balance,
+    ) -> Balance {
+        let paid = amount > 0
+            && Self::try_transfer(reason, from, &T::AuditPotAccount::get(), amount).is_ok();
+        if paid {
+            amount
+        } else {
+            0
+        }
+    }
+
+    /// Pays an auditor out of the pot. False if it cannot receive the amount: it stays in the pot.
+    pub(crate) fn pay_from_pot(to: &T::AccountId, amount: Balance) -> bool {
+        amount > 0
+            && with_storage_layer(|| {
+                T::Currency::transfer(
+                    &T::AuditPotAccount::get(),
+                    to,
+                    amount,
+                    Preservation::Preserve,
+                )
+            })
+            .is_ok()
     }
 
     /// Moves held money to a free balance, all of it or nothing.

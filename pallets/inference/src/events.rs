@@ -151,8 +151,11 @@ mod events {
             fee: Balance,
             /// The part of the escrow that was returned, in base units.
             refund: Balance,
-            /// Last block in which the result can be looked at before it is paid.
-            review_until: BlockNumber,
+            /// The chance that it is audited; 0 if too few accounts could be drawn.
+            audit_chance: Perbill,
+            /// Last block before the draw; if there is none, last block in which the result can be
+            /// looked at before it is paid.
+            until: BlockNumber,
         },
         /// A result was paid.
         JobSettled {
@@ -164,6 +167,172 @@ mod events {
             paid: Balance,
             /// The protocol's part of the fee, in base units.
             protocol: Balance,
+            /// The part that pays for audits, in base units.
+            premium: Balance,
+        },
+        /// A requester accepted a result before the draw: it is paid if the draw misses it.
+        ResultAccepted {
+            /// The job.
+            job: JobId,
+        },
+        /// The draw missed a result.
+        AuditMissed {
+            /// The job.
+            job: JobId,
+            /// Last block in which it can be looked at before it is paid.
+            review_until: BlockNumber,
+        },
+        /// A result is checked by auditors.
+        AuditBegun {
+            /// The job.
+            job: JobId,
+            /// Whether somebody disputed it; else the draw hit it.
+            disputed: bool,
+            /// Last of the blocks that make the seed of the first round.
+            draw_after: BlockNumber,
+        },
+        /// A round of an audit has its auditors.
+        SeatsDrawn {
+            /// The job.
+            job: JobId,
+            /// Number of the round, from 0.
+            round: u8,
+            /// Who was drawn and is there; each once, however many seats it has.
+            auditors: Vec<T::AccountId>,
+            /// Last block in which they can commit.
+            commit_until: BlockNumber,
+        },
+        /// An auditor committed to a ballot.
+        BallotCommitted {
+            /// The job.
+            job: JobId,
+            /// Number of the round.
+            round: u8,
+            /// Who.
+            auditor: T::AccountId,
+        },
+        /// All have committed, or the time is over: those who committed reveal.
+        RevealBegun {
+            /// The job.
+            job: JobId,
+            /// Last block in which they can reveal.
+            until: BlockNumber,
+        },
+        /// An auditor revealed its ballot.
+        BallotRevealed {
+            /// The job.
+            job: JobId,
+            /// Number of the round.
+            round: u8,
+            /// Who.
+            auditor: T::AccountId,
+            /// What its replay gave.
+            digest: H256,
+            /// Whether it found the result right.
+            valid: bool,
+        },
+        /// A round is over.
+        RoundEnded {
+            /// The job.
+            job: JobId,
+            /// Number of the round.
+            round: u8,
+            /// Whether the result is right; none without a verdict.
+            valid: Option<bool>,
+        },
+        /// No round follows unless somebody appeals.
+        AuditDecided {
+            /// The job.
+            job: JobId,
+            /// Whether the result is right; none if no round had a verdict: it stands then.
+            valid: Option<bool>,
+            /// Last block in which an appeal is possible, or the present one after an appeal.
+            until: BlockNumber,
+        },
+        /// Somebody wants a result to be checked, and put up a bond.
+        ResultDisputed {
+            /// The job.
+            job: JobId,
+            /// Who.
+            disputer: T::AccountId,
+            /// What is held for it, in base units.
+            bond: Balance,
+        },
+        /// Somebody wants a full round to look at a result again, and put up a bond.
+        VerdictAppealed {
+            /// The job.
+            job: JobId,
+            /// Who.
+            appellant: T::AccountId,
+            /// What is held for it, in base units.
+            bond: Balance,
+            /// Last of the blocks that make the seed of the round.
+            draw_after: BlockNumber,
+        },
+        /// A result was found wrong for good; its requester has everything back.
+        JobRejected {
+            /// The job.
+            job: JobId,
+            /// Who delivered it.
+            worker: T::AccountId,
+            /// The fee that it does not get, in base units.
+            fee: Balance,
+            /// What was returned to the requester, in base units.
+            refund: Balance,
+        },
+        /// A disputer or an appellant got its bond back.
+        BondReturned {
+            /// Who.
+            who: T::AccountId,
+            /// How much, in base units.
+            amount: Balance,
+        },
+        /// A disputer or an appellant lost its bond.
+        BondLost {
+            /// Who.
+            who: T::AccountId,
+            /// What pays the auditors, in base units.
+            to_auditors: Balance,
+            /// What went to the worker who was right, to the treasury, or back, in base units.
+            rest: Balance,
+        },
+        /// An auditor was paid for its seats.
+        AuditorPaid {
+            /// The job.
+            job: JobId,
+            /// Who.
+            auditor: T::AccountId,
+            /// For how many seats.
+            seats: u32,
+            /// How much, in base units.
+            amount: Balance,
+        },
+        /// An account is going to lose stake.
+        SlashScheduled {
+            /// The job.
+            job: JobId,
+            /// Who.
+            who: T::AccountId,
+            /// How much, in base units, as far as there is any then.
+            amount: Balance,
+            /// Last block in which it can be cancelled.
+            after: BlockNumber,
+        },
+        /// A slash was cancelled by governance.
+        SlashCancelled {
+            /// The job.
+            job: JobId,
+            /// Who keeps its stake.
+            who: T::AccountId,
+        },
+        /// An account lost stake.
+        Slashed {
+            /// The job.
+            job: JobId,
+            /// Who.
+            who: T::AccountId,
+            /// How much, in base units.
+            amount: Balance,
         },
         /// A requester withdrew a job that nobody had claimed; its escrow was returned.
         JobCancelled {

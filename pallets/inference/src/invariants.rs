@@ -9,23 +9,34 @@
 //! 5. Open jobs, and only they, are in their model's list of open jobs.
 //! 6. Input, output and evidence are there exactly as long as they are needed, and match their
 //!    hashes.
-//! 7. A worker's exposure is the sum over its claims and unpaid results, and its stake covers it.
+//! 7. A worker's exposure is the sum over its claims and results that are not final; if losses
+//!    have made it exceed the stake, nothing is free for new claims.
 //! 8. Unbonding parts are not empty and together at most the stake.
 //! 9. A worker's claims, their list and their counts per model agree, and are within limits.
 //! 10. A model's id is its manifest's hash; it counts its live jobs; it is there as long as it has
 //!     any, and gone once it is retired and has none.
 //! 11. Every offer has its worker; workers and models count their offers.
 //! 12. Job numbers are below the next one.
+//! 13. An audit is there if its job's state says so, and then until the job's record is dropped;
+//!     its rounds, seats and money are what the state says.
+//! 14. Open seats, and only they, are in their auditors' lists and counts.
+//! 15. Every pool counts the jobs that refer to it.
+//! 16. The pot holds what its models and audits record, and the existential deposit.
 
 use crate::{
+    audits::{Phase, Said},
     jobs::{job_key, Job, JobState},
-    Agenda, Claims, Config, Error, Evidence, HoldReason, Inputs, Jobs, Manifests, MarketParameters,
-    Models, NextJobId, OfferCounts, Offers, OpenJobs, Outputs, Pallet, Running, Workers,
+    Agenda, AuditPots, Audits, Claims, Config, Error, Evidence, HoldReason, Inputs, Jobs,
+    Manifests, MarketParameters, Models, NextJobId, OfferCounts, Offers, OpenJobs, Outputs, Pallet,
+    PoolUsers, Pools, Running, Seats, Workers,
 };
 use alloc::collections::BTreeMap;
 use frame_support::{
     ensure,
-    traits::{fungible::hold::Inspect, Get},
+    traits::{
+        fungible::{hold::Inspect as _, Inspect as _},
+        Get,
+    },
 };
 use genesisflow_primitives::{content_hash, Balance, JobId, ModelId, ModelManifest};
 use sp_runtime::TryRuntimeError;
@@ -71,7 +82,10 @@ impl<T: Config> Pallet<T> {
         Self::check_lists()?;
         Self::check_workers()?;
         Self::check_models()?;
-        Self::check_offers()
+        Self::check_offers()?;
+        Self::check_audits()?;
+        Self::check_pools()?;
+        Self::check_pot()
     }
 
     fn check_money() -> Checked {
@@ -83,6 +97,16 @@ impl<T: Config> Pallet<T> {
         for job in Jobs::<T>::iter_values() {
             add(&mut escrows, &job.requester, job.escrow);
             add(&mut job_deposits, &job.requester, job.deposit);
+        }
+        let mut dispute_bonds = Ledger::new();
+        let mut appeal_bonds = Ledger::new();
+        for audit in Audits::<T>::iter_values() {
+            if let Some(bond) = &audit.dispute {
+                add(&mut dispute_bonds, &bond.who, bond.held);
+            }
+            if let Some(bond) = &audit.appeal {
+                add(&mut appeal_bonds, &bond.who, bond.held);
+            }
         }
         for (who, worker) in Workers::<T>::iter() {
             add(&mut stakes, &who, worker.stake);
@@ -119,6 +143,16 @@ impl<T: Config> Pallet<T> {
                 offer_deposits,
                 "2: offer deposits differ",
             ),
+            (
+                HoldReason::DisputeBond,
+                dispute_bonds,
+                "2: bonds of disputes differ",
+            ),
+            (
+                HoldReason::AppealBond,
+                appeal_bonds,
+                "2: bonds of appeals differ",
+            ),
         ];
         // An account with a hold exists, so this finds holds that nothing records, too.
         for (reason, mut recorded, message) in reasons {
@@ -148,14 +182,24 @@ impl<T: Config> Pallet<T> {
                 job.max_fee,
                 all.and_then(|all| all.checked_add(terms.delivery_fee)),
             ),
-            JobState::Review { delivery, .. } => {
+            JobState::Delivered { delivery, .. }
+            | JobState::Audit { delivery, .. }
+            | JobState::Decided { delivery, .. }
+            | JobState::Review { delivery, .. } => {
                 ensure!(
                     delivery.fee <= job.max_fee,
                     "3: a fee above what was agreed"
                 );
+                ensure!(
+                    delivery.premium <= delivery.fee,
+                    "3: a premium above the fee"
+                );
                 (delivery.fee, all)
             }
-            JobState::Settled { delivery, .. } => (0, kept(delivery.output_len)),
+            JobState::Slashing { .. } => (0, all),
+            JobState::Settled { delivery, .. } | JobState::Rejected { delivery, .. } => {
+                (0, kept(delivery.output_len))
+            }
             JobState::Cancelled { .. } | JobState::Expired { .. } => (0, kept(0)),
         };
         ensure!(
@@ -171,7 +215,7 @@ impl<T: Config> Pallet<T> {
 
     fn check_job_bytes(id: JobId, job: &Job<T::AccountId>) -> Checked {
         let is_live = !job.state.status().is_final();
-        let in_review = matches!(job.state, JobState::Review { .. });
+        let is_judged = is_live && job.state.delivery().is_some();
         let input = Inputs::<T>::get(id);
         ensure!(
             input.is_some() == is_live,
@@ -189,7 +233,7 @@ impl<T: Config> Pallet<T> {
         );
         let evidence = Evidence::<T>::get(id);
         ensure!(
-            evidence.is_some() == in_review,
+            evidence.is_some() == is_judged,
             "6: evidence is missing or left over"
         );
         ensure!(
@@ -242,7 +286,15 @@ impl<T: Config> Pallet<T> {
                     );
                     claim
                 }
-                JobState::Review { claim, .. } => claim,
+                JobState::Delivered { claim, .. }
+                | JobState::Audit { claim, .. }
+                | JobState::Decided { claim, .. }
+                | JobState::Review { claim, .. }
+                | JobState::Slashing {
+                    claim,
+                    rejected: true,
+                    ..
+                } => claim,
                 _ => continue,
             };
             ensure!(claim.exposure > 0, "7: a claim without exposure");
@@ -276,9 +328,10 @@ impl<T: Config> Pallet<T> {
                 worker.exposure == exposure,
                 "7: a worker's exposure is not the sum"
             );
+            // Only a loss of stake can make the exposure exceed it, and then nothing is free.
             ensure!(
-                exposure <= worker.stake,
-                "7: a worker's stake does not cover its exposure"
+                exposure <= worker.stake || worker.free_stake() == 0,
+                "7: a worker could claim beyond its stake"
             );
             ensure!(
                 worker.unbonding.iter().all(|part| part.amount > 0),
@@ -329,6 +382,114 @@ impl<T: Config> Pallet<T> {
         ensure!(
             Manifests::<T>::iter_keys().all(Models::<T>::contains_key),
             "10: a manifest without its model"
+        );
+        Ok(())
+    }
+
+    fn check_audits() -> Checked {
+        let mut open_audits: BTreeMap<T::AccountId, u32> = BTreeMap::new();
+        let mut seats = 0;
+        for (id, audit) in Audits::<T>::iter() {
+            let job = Jobs::<T>::get(id).ok_or("13: an audit of a job that does not exist")?;
+            let running = matches!(job.state, JobState::Audit { .. });
+            let over = audit.phase == Phase::Over;
+            ensure!(running != over, "13: an audit's phase is not its job's");
+            let bonds = [&audit.dispute, &audit.appeal];
+            let held = bonds.into_iter().flatten().any(|bond| bond.held > 0);
+            match job.state {
+                JobState::Audit { .. } | JobState::Decided { .. } => {
+                    ensure!(
+                        audit.slashes.is_empty() && audit.fund == 0,
+                        "13: an audit moved money before its outcome"
+                    );
+                }
+                JobState::Slashing { .. } => {
+                    ensure!(!held, "13: a bond is held after the outcome");
+                }
+                JobState::Settled { .. } | JobState::Rejected { .. } => ensure!(
+                    !held && audit.slashes.is_empty() && audit.fund == 0,
+                    "13: a final audit holds money"
+                ),
+                _ => return Err("13: an audit of a job that is in no audit".into()),
+            }
+            let (_, last) = audit.last_round().ok_or("13: an audit without a round")?;
+            for round in &audit.rounds {
+                let drawn: u32 = round.auditors.iter().map(|auditor| auditor.seats).sum();
+                ensure!(
+                    drawn == 0 || drawn == Self::seats_of(&job.terms.audit, round.kind),
+                    "13: a round has too few or too many seats"
+                );
+            }
+            if matches!(audit.phase, Phase::Commit | Phase::Reveal) {
+                for auditor in last.auditors.iter().filter(|a| a.said != Said::Vacant) {
+                    *open_audits.entry(auditor.who.clone()).or_default() += 1;
+                    seats += 1;
+                    ensure!(
+                        Seats::<T>::contains_key(&auditor.who, job_key(id)),
+                        "14: a seat is not in its auditor's list"
+                    );
+                }
+            }
+        }
+        for (id, job) in Jobs::<T>::iter() {
+            let needs_audit = matches!(
+                job.state,
+                JobState::Audit { .. }
+                    | JobState::Decided { .. }
+                    | JobState::Slashing { .. }
+                    | JobState::Rejected { .. }
+            );
+            ensure!(
+                !needs_audit || Audits::<T>::contains_key(id),
+                "13: an audit is missing"
+            );
+        }
+        ensure!(
+            Seats::<T>::iter_keys().count() == seats,
+            "14: a seat is left in a list"
+        );
+        for (who, worker) in Workers::<T>::iter() {
+            ensure!(
+                worker.open_audits == open_audits.remove(&who).unwrap_or_default(),
+                "14: a worker's open audits are miscounted"
+            );
+        }
+        ensure!(open_audits.is_empty(), "14: an auditor is missing");
+        Ok(())
+    }
+
+    fn check_pools() -> Checked {
+        let mut users: BTreeMap<(ModelId, u32), u32> = BTreeMap::new();
+        for job in Jobs::<T>::iter_values().filter(|job| !job.state.status().is_final()) {
+            if let Some(period) = job.pool {
+                *users.entry((job.model, period)).or_default() += 1;
+                ensure!(
+                    Pools::<T>::contains_key(job.model, period),
+                    "15: a job's pool is missing"
+                );
+            }
+        }
+        for (model, period, count) in PoolUsers::<T>::iter() {
+            ensure!(
+                users.remove(&(model, period)) == Some(count),
+                "15: a pool's jobs are miscounted"
+            );
+        }
+        ensure!(users.is_empty(), "15: a pool's jobs are not counted");
+        Ok(())
+    }
+
+    fn check_pot() -> Checked {
+        let pots = AuditPots::<T>::iter_values();
+        let funds = Audits::<T>::iter_values().map(|audit| audit.fund);
+        let recorded = pots
+            .chain(funds)
+            .fold(0, |sum: Balance, amount| sum.saturating_add(amount));
+        ensure!(
+            recorded == 0
+                || T::Currency::balance(&T::AuditPotAccount::get())
+                    >= recorded.saturating_add(Self::existential_deposit()),
+            "16: the pot holds less than is recorded"
         );
         Ok(())
     }

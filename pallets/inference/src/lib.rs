@@ -31,16 +31,17 @@
 //! ## The life of a job
 //!
 //! ```text
-//!            cancel_job                 accept_result, or review window over
-//!      ┌──────────────> Cancelled      ┌──────────────────────────────────> Settled
-//!      │                               │
-//!    Open ──claim_job──> Claimed ──deliver──> Review
-//!      │  ^                 │
-//!      │  └─ first lateness ┤   half the worst-case fee goes to the requester
-//!      │                    └─ second lateness ──> Expired
-//!      └─ nobody claims in time ─────────────────> Expired
+//!            cancel_job                          draw misses
+//!      ┌──────────────> Cancelled           ┌──────────────> Review ── accepted, or window over ─> Settled
+//!      │                                    │                  │
+//!    Open ──claim_job──> Claimed ──deliver──> Delivered        └─dispute_result─┐
+//!      │  ^                 │               │                                   v
+//!      │  └─ first lateness ┤               └──draw hits──> Audit ──────────> Decided ──┬─> Settled
+//!      │                    │                                 ^  commit, reveal  │      │
+//!      │                    └─ second lateness ─> Expired     └──appeal_verdict──┘      └─> Rejected
+//!      └─ nobody claims in time ────────────────> Expired          slashes wait in Slashing for their delay
 //!
-//!    Settled, Cancelled, Expired ── retention over ──> nothing is left, all deposits are back
+//!    Settled, Rejected, Cancelled, Expired ── retention over ──> nothing is left, all deposits are back
 //! ```
 //!
 //! Every arrow that needs no signature is taken when its deadline is over: by `on_idle`, by anyone
@@ -62,29 +63,34 @@
 //! |---|---|
 //! | `models.rs`, `workers.rs`, `offers.rs` | their rules |
 //! | `jobs/` | a job's states and calls, one file per step |
+//! | `audits/` | draws, ballots, disputes, appeals, slashes |
+//! | `pools.rs` | who can be drawn |
+//! | `randomness.rs` | where seeds come from |
+//! | `extension.rs` | who may send calls that cost nothing |
 //! | `agenda.rs` | how overdue jobs are found |
 //! | `escrow.rs` | how money moves; nothing else touches the currency |
 //! | `events.rs`, `errors.rs` | what the chain says |
 //! | `views.rs` | what can be read |
 //! | `invariants.rs` | what must always hold |
-//!
-//! Draws, audits and disputes will stand between delivery and settlement; the encoding of
-//! [`jobs::JobState`] keeps their place.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
 extern crate alloc;
 
 pub mod agenda;
+pub mod audits;
 mod errors;
 mod escrow;
 mod events;
+pub mod extension;
 #[cfg(any(test, feature = "try-runtime"))]
 mod invariants;
 pub mod jobs;
 pub mod models;
 pub mod offers;
 mod parameters;
+pub mod pools;
+pub mod randomness;
 mod views;
 pub mod weights;
 pub mod workers;
@@ -116,9 +122,12 @@ pub mod pallet {
     use super::*;
     use crate::{
         agenda::{DueKey, JobKey},
+        audits::Audit,
         jobs::{Job, Request},
         models::Model,
         offers::Offer,
+        pools::{PoolClock, PoolMember},
+        randomness::BlockRandomness,
         workers::Worker,
     };
     use alloc::vec::Vec;
@@ -131,15 +140,17 @@ pub mod pallet {
     };
     use frame_system::pallet_prelude::*;
     use genesisflow_primitives::{
+        audit::{Ballot, MaxPoolSize, MaxRounds, MaxSeats},
+        parameters,
         views::{
-            ClaimView, JobSummary, JobView, ModelView, OfferView, ParametersView, Quote,
-            ResultView, WorkerView,
+            AuditView, ClaimView, Content, JobSummary, JobView, ModelView, OfferView,
+            ParametersView, PoolMemberView, Quote, ResultView, SeatView, WorkerView,
         },
         Balance, BlockNumber, EvidenceBytes, Fault, Input, JobConditions, JobId, JobOptions,
         ManifestBytes, MaxEndpointLen, MaxEvidenceLen, MaxInputLen, MaxManifestLen, MaxOutputLen,
         ModelId, Output, Parameters, Prices, ResultClaim, Usage, H256,
     };
-    use sp_runtime::traits::BlockNumberProvider;
+    use sp_runtime::{traits::BlockNumberProvider, Perbill};
 
     /// Version of the pallet's storage.
     const STORAGE_VERSION: StorageVersion = StorageVersion::new(1);
@@ -155,6 +166,7 @@ pub mod pallet {
 
         /// The currency of escrows, stakes and deposits.
         type Currency: fungible::Inspect<Self::AccountId, Balance = Balance>
+            + fungible::Mutate<Self::AccountId>
             + fungible::hold::Mutate<Self::AccountId, Reason = Self::RuntimeHoldReason>;
 
         /// The clock of every deadline. On a solo chain: `frame_system::Pallet`.
@@ -163,8 +175,18 @@ pub mod pallet {
         /// Who may change the market's parameters.
         type ParametersOrigin: EnsureOrigin<Self::RuntimeOrigin>;
 
+        /// Who may cancel a slash before it is executed.
+        type CancelSlashOrigin: EnsureOrigin<Self::RuntimeOrigin>;
+
+        /// What each block contributes to the seeds of later draws.
+        type Randomness: BlockRandomness;
+
         /// The account that receives the protocol's share.
         type TreasuryAccount: Get<Self::AccountId>;
+
+        /// The account that keeps what jobs have paid for audits, and pays auditors. It must hold
+        /// the existential deposit from the start.
+        type AuditPotAccount: Get<Self::AccountId>;
 
         /// Most parts in which a worker's stake can be unbonding at a time.
         #[pallet::constant]
@@ -224,6 +246,12 @@ pub mod pallet {
         /// An offer's bytes in storage.
         #[codec(index = 4)]
         OfferDeposit,
+        /// What a disputer puts at stake.
+        #[codec(index = 5)]
+        DisputeBond,
+        /// What an appellant puts at stake.
+        #[codec(index = 6)]
+        AppealBond,
     }
 
     /// The market's parameters in force.
@@ -300,6 +328,53 @@ pub mod pallet {
     #[pallet::storage]
     pub type Agenda<T: Config> = StorageDoubleMap<_, Identity, DueKey, Identity, JobKey, ()>;
 
+    /// What each of the last blocks contributed to seeds. See `randomness.rs`.
+    #[pallet::storage]
+    pub type BlockOutputs<T: Config> = StorageMap<_, Identity, DueKey, H256>;
+
+    /// How blocks are counted into the periods of audit pools.
+    #[pallet::storage]
+    pub type PeriodClock<T> = StorageValue<_, PoolClock, ValueQuery>;
+
+    /// Accounts that offer a model and may become members of its pools, in no particular order.
+    #[pallet::storage]
+    pub type Candidates<T: Config> =
+        StorageMap<_, Identity, ModelId, BoundedVec<T::AccountId, MaxPoolSize>, ValueQuery>;
+
+    /// Audit pools by model and period, as long as jobs refer to them.
+    #[pallet::storage]
+    pub type Pools<T: Config> = StorageDoubleMap<
+        _,
+        Identity,
+        ModelId,
+        Twox64Concat,
+        u32,
+        BoundedVec<PoolMember<T::AccountId>, MaxPoolSize>,
+    >;
+
+    /// How many jobs that are not final refer to each pool.
+    #[pallet::storage]
+    pub type PoolUsers<T: Config> =
+        StorageDoubleMap<_, Identity, ModelId, Twox64Concat, u32, u32, ValueQuery>;
+
+    /// Period of the newest pool of each model. It stays until its period is over, jobs or not.
+    #[pallet::storage]
+    pub type NewestPools<T: Config> = StorageMap<_, Identity, ModelId, u32>;
+
+    /// Audits, as long as their jobs are kept.
+    #[pallet::storage]
+    pub type Audits<T: Config> = StorageMap<_, Twox64Concat, JobId, Audit<T::AccountId>>;
+
+    /// Jobs whose present round has seats for an account, oldest first.
+    #[pallet::storage]
+    pub type Seats<T: Config> =
+        StorageDoubleMap<_, Blake2_128Concat, T::AccountId, Identity, JobKey, ()>;
+
+    /// What each model's jobs have paid for audits and auditors have not received yet. It lies on
+    /// `AuditPotAccount`.
+    #[pallet::storage]
+    pub type AuditPots<T: Config> = StorageMap<_, Identity, ModelId, Balance, ValueQuery>;
+
     #[pallet::genesis_config]
     #[derive(frame_support::DefaultNoBound)]
     pub struct GenesisConfig<T: Config> {
@@ -320,11 +395,17 @@ pub mod pallet {
                 revision: 0,
                 parameters: self.parameters.clone(),
             });
+            Pallet::<T>::begin_periods_of(self.parameters.pool_period);
         }
     }
 
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        fn on_initialize(_: BlockNumberFor<T>) -> Weight {
+            Self::record_randomness();
+            T::WeightInfo::on_initialize()
+        }
+
         fn on_idle(_: BlockNumberFor<T>, remaining: Weight) -> Weight {
             let mut meter = WeightMeter::with_limit(remaining);
             Self::run_agenda(&mut meter);
@@ -339,6 +420,29 @@ pub mod pallet {
             assert!(
                 T::MaxClaims::get() > 0,
                 "MaxClaims is 0: workers could never claim a job"
+            );
+            if let Err(error) = Parameters::default().check() {
+                panic!("the default parameters are unsound: {error}");
+            }
+            // A seed must outlive every delay that on_idle can have, and the longest seed itself.
+            assert!(
+                randomness::RANDOMNESS_KEPT > 100 * parameters::MAX_SEED_BLOCKS,
+                "outputs are forgotten before a late draw can use them"
+            );
+            // Two rounds of each kind, all silent, and the worker itself.
+            assert!(
+                <audits::MaxSlashes as Get<u32>>::get()
+                    > <MaxRounds as Get<u32>>::get() * <MaxSeats as Get<u32>>::get(),
+                "an audit could slash more accounts than it can note down"
+            );
+            // The heaviest step must fit in what a block leaves to on_idle, or it would wait for
+            // somebody to call progress_job.
+            let limits = <T as frame_system::Config>::BlockWeights::get();
+            let step =
+                T::WeightInfo::on_idle_base().saturating_add(Pallet::<T>::most_progress_weight());
+            assert!(
+                step.saturating_mul(4).all_lte(limits.max_block),
+                "the heaviest step takes more than a quarter of a block"
             );
         }
 
@@ -479,17 +583,20 @@ pub mod pallet {
         /// - `max_output`: the longest answer that you want, in the model's units (tokens).
         /// - `max_fee`: the most that you pay. The read API's `quote` suggests an amount.
         #[pallet::call_index(11)]
-        #[pallet::weight(T::WeightInfo::submit_job(input.len() as u32))]
+        #[pallet::weight(
+            T::WeightInfo::submit_job(input.len() as u32).saturating_add(T::WeightInfo::make_pool())
+        )]
         pub fn submit_job(
             origin: OriginFor<T>,
             model: ModelId,
             input: Vec<u8>,
             max_output: u32,
             #[pallet::compact] max_fee: BalanceOf<T>,
-        ) -> DispatchResult {
+        ) -> DispatchResultWithPostInfo {
             let who = ensure_signed(origin)?;
+            let weight = T::WeightInfo::submit_job(input.len() as u32);
             let input = input.try_into().map_err(|_| Error::<T>::InputTooLong)?;
-            Self::do_submit(
+            let made_pool = Self::do_submit(
                 who,
                 Request {
                     model,
@@ -499,7 +606,8 @@ pub mod pallet {
                     options: JobOptions::default(),
                     conditions: JobConditions::default(),
                 },
-            )
+            )?;
+            Ok((!made_pool).then_some(weight).into())
         }
 
         /// Ask a model, with your own options and conditions.
@@ -508,7 +616,9 @@ pub mod pallet {
         /// - `options`: how the input is read and the output sampled.
         /// - `conditions`: price caps, deadlines, and who may take the job.
         #[pallet::call_index(12)]
-        #[pallet::weight(T::WeightInfo::submit_job_with(input.len() as u32))]
+        #[pallet::weight(
+            T::WeightInfo::submit_job_with(input.len() as u32).saturating_add(T::WeightInfo::make_pool())
+        )]
         pub fn submit_job_with(
             origin: OriginFor<T>,
             model: ModelId,
@@ -517,10 +627,11 @@ pub mod pallet {
             #[pallet::compact] max_fee: BalanceOf<T>,
             options: JobOptions,
             conditions: JobConditions<T::AccountId>,
-        ) -> DispatchResult {
+        ) -> DispatchResultWithPostInfo {
             let who = ensure_signed(origin)?;
+            let weight = T::WeightInfo::submit_job_with(input.len() as u32);
             let input = input.try_into().map_err(|_| Error::<T>::InputTooLong)?;
-            Self::do_submit(
+            let made_pool = Self::do_submit(
                 who,
                 Request {
                     model,
@@ -530,7 +641,8 @@ pub mod pallet {
                     options,
                     conditions,
                 },
-            )
+            )?;
+            Ok((!made_pool).then_some(weight).into())
         }
 
         /// Take an open job at the prices of your offer. Deliver its result in time, or you pay the
@@ -547,7 +659,10 @@ pub mod pallet {
         /// - `evidence`: the output's token ids, each as a SCALE compact u32.
         /// - `claim`: usage, fault if there was one, trace, version of the engine.
         #[pallet::call_index(14)]
-        #[pallet::weight(T::WeightInfo::deliver(output.len() as u32, evidence.len() as u32))]
+        #[pallet::weight((
+            T::WeightInfo::deliver(output.len() as u32, evidence.len() as u32),
+            DispatchClass::Operational,
+        ))]
         pub fn deliver(
             origin: OriginFor<T>,
             job: JobId,
@@ -579,10 +694,14 @@ pub mod pallet {
         }
 
         /// Move on a job whose deadline is over. Anyone may; the outcome is the same for all.
+        /// Costs nothing if something was due.
         #[pallet::call_index(17)]
-        pub fn progress_job(origin: OriginFor<T>, job: JobId) -> DispatchResult {
+        #[pallet::weight(Pallet::<T>::most_progress_weight())]
+        pub fn progress_job(origin: OriginFor<T>, job: JobId) -> DispatchResultWithPostInfo {
             ensure_signed(origin)?;
-            Self::do_progress(job)
+            let weight = Self::progress_weight(job);
+            Self::do_progress(job)?;
+            Ok((Some(weight), Pays::No).into())
         }
 
         /// Change the market's parameters. Jobs submitted before keep theirs.
@@ -590,6 +709,73 @@ pub mod pallet {
         pub fn set_parameters(origin: OriginFor<T>, parameters: Parameters) -> DispatchResult {
             T::ParametersOrigin::ensure_origin(origin)?;
             Self::do_set_parameters(parameters)
+        }
+
+        /// Have a result checked by auditors before it is paid. Anyone may, once per job, while it
+        /// can be reviewed.
+        ///
+        /// A bond is held on your account. If the result is found wrong you get it back, and as
+        /// much again as the job could have cost at most out of the worker's stake. If it is found
+        /// right, the bond pays the auditors, and the rest the worker.
+        #[pallet::call_index(19)]
+        pub fn dispute_result(origin: OriginFor<T>, job: JobId) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            Self::do_dispute(who, job)
+        }
+
+        /// Commit to your ballot on a job that you were drawn to audit. Costs nothing if it is
+        /// taken.
+        ///
+        /// - `commitment`: hash over chain, job, round, your account, digest, verdict and a random
+        ///   salt; see `ballot_commitment` of the primitives. Keep the salt: you need it to reveal.
+        #[pallet::call_index(20)]
+        #[pallet::weight((T::WeightInfo::commit_ballot(), DispatchClass::Operational))]
+        pub fn commit_ballot(
+            origin: OriginFor<T>,
+            job: JobId,
+            commitment: H256,
+        ) -> DispatchResultWithPostInfo {
+            let who = ensure_signed(origin)?;
+            Self::do_commit(who, job, commitment)?;
+            Ok(Pays::No.into())
+        }
+
+        /// Reveal the ballot that you committed to. Costs nothing if it is taken.
+        ///
+        /// - `digest`: what your replay gave under the round's seed.
+        /// - `valid`: whether the result is right in every respect.
+        /// - `salt`: the one of your commitment.
+        #[pallet::call_index(21)]
+        #[pallet::weight((T::WeightInfo::reveal_ballot(), DispatchClass::Operational))]
+        pub fn reveal_ballot(
+            origin: OriginFor<T>,
+            job: JobId,
+            digest: H256,
+            valid: bool,
+            salt: H256,
+        ) -> DispatchResultWithPostInfo {
+            let who = ensure_signed(origin)?;
+            Self::do_reveal(who, job, Ballot { digest, valid }, salt)?;
+            Ok(Pays::No.into())
+        }
+
+        /// Appeal against what auditors decided, or could not decide: a full round of seats
+        /// decides for good. Open to the job's worker, requester and disputer, and to auditors of
+        /// it who were outvoted; once per job.
+        ///
+        /// A bond is held on your account. You get it back if the outcome changes; else it pays the
+        /// auditors.
+        #[pallet::call_index(22)]
+        pub fn appeal_verdict(origin: OriginFor<T>, job: JobId) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            Self::do_appeal(who, job)
+        }
+
+        /// Cancel a slash that waits for its delay.
+        #[pallet::call_index(23)]
+        pub fn cancel_slash(origin: OriginFor<T>, job: JobId, who: T::AccountId) -> DispatchResult {
+            T::CancelSlashOrigin::ensure_origin(origin)?;
+            Self::do_cancel_slash(job, who)
         }
     }
 
@@ -601,8 +787,9 @@ pub mod pallet {
         }
 
         /// A job's input, until the job is final.
-        pub fn job_input(job: JobId) -> Option<Vec<u8>> {
-            Inputs::<T>::get(job).map(Into::into)
+        pub fn job_input(job: JobId) -> Option<Content> {
+            let bytes = Inputs::<T>::get(job)?.into_inner();
+            Some(Content { bytes })
         }
 
         /// What a worker delivered for a job, until the job's record is dropped.
@@ -644,8 +831,9 @@ pub mod pallet {
         }
 
         /// A model's manifest, as it was registered.
-        pub fn manifest(model: ModelId) -> Option<Vec<u8>> {
-            Manifests::<T>::get(model).map(Into::into)
+        pub fn manifest(model: ModelId) -> Option<Content> {
+            let bytes = Manifests::<T>::get(model)?.into_inner();
+            Some(Content { bytes })
         }
 
         /// The cheapest worst case for a job on a model with an input of `input_len` bytes and at
@@ -656,6 +844,26 @@ pub mod pallet {
             max_output: u32,
         ) -> Option<Quote<T::AccountId>> {
             Self::view_quote(model, input_len, max_output)
+        }
+
+        /// Seats that wait for an account, oldest job first, each with everything that is needed to
+        /// replay the job; at most 16 at a time.
+        pub fn seats(
+            auditor: T::AccountId,
+            after: Option<JobId>,
+            limit: u32,
+        ) -> Vec<SeatView<T::AccountId>> {
+            Self::view_seats(auditor, after, limit)
+        }
+
+        /// A job's audit, until the job's record is dropped.
+        pub fn audit(job: JobId) -> Option<AuditView<T::AccountId>> {
+            Self::view_audit(job)
+        }
+
+        /// The audit pool that jobs on a model refer to if they are submitted now.
+        pub fn audit_pool(model: ModelId) -> Vec<PoolMemberView<T::AccountId>> {
+            Self::view_pool(model)
         }
 
         /// The market's parameters.

@@ -4,11 +4,15 @@
 //! money appeared or vanished.
 
 use crate as pallet_inference;
-use crate::{jobs::Job, primitives::*, Error, Event, HoldReason, Jobs, MarketParameters, Pallet};
+use crate::{
+    jobs::Job, primitives::*, randomness::BlockRandomness, Error, Event, HoldReason, Jobs,
+    MarketParameters, Pallet,
+};
 use codec::Encode;
+use core::cell::Cell;
 use frame_support::{
     assert_ok, derive_impl,
-    dispatch::PostDispatchInfo,
+    dispatch::{DispatchErrorWithPostInfo, PostDispatchInfo},
     parameter_types,
     traits::{
         fungible::{Inspect, InspectHold},
@@ -45,11 +49,37 @@ mod runtime {
 
 pub type AccountId = u64;
 
-/// Existential deposit.
-pub const ED: Balance = 100;
+/// Existential deposit: less than what the model's least fee leaves a worker.
+pub const ED: Balance = 70;
 
 parameter_types! {
     pub const TreasuryAccount: AccountId = TREASURY;
+    pub const AuditPotAccount: AccountId = POT;
+}
+
+std::thread_local! {
+    /// What the outputs of this test's blocks are made of; none: blocks make no output.
+    static SALT: Cell<Option<u64>> = const { Cell::new(Some(0)) };
+}
+
+/// Block outputs of the tests: a hash of the block's number and of a number that a test can choose.
+pub struct TestRandomness;
+
+impl BlockRandomness for TestRandomness {
+    fn of_previous_block() -> Option<H256> {
+        let salt = SALT.with(Cell::get)?;
+        Some(output_of(now() - 1, salt))
+    }
+}
+
+/// The output of a block.
+pub fn output_of(block: BlockNumber, salt: u64) -> H256 {
+    content_hash(&(block, salt).encode())
+}
+
+/// Makes the blocks from now on contribute other outputs to seeds, or none.
+pub fn set_randomness(salt: Option<u64>) {
+    SALT.with(|cell| cell.set(salt));
 }
 
 #[derive_impl(frame_system::config_preludes::TestDefaultConfig)]
@@ -72,7 +102,10 @@ impl pallet_inference::Config for Test {
     type Currency = Balances;
     type BlockNumberProvider = System;
     type ParametersOrigin = frame_system::EnsureRoot<AccountId>;
+    type CancelSlashOrigin = frame_system::EnsureRoot<AccountId>;
+    type Randomness = TestRandomness;
     type TreasuryAccount = TreasuryAccount;
+    type AuditPotAccount = AuditPotAccount;
     type MaxUnbondingChunks = ConstU32<4>;
     type MaxClaims = ConstU32<5>;
     type WeightInfo = ();
@@ -90,10 +123,14 @@ pub const DAVE: AccountId = 4;
 pub const EVE: AccountId = 5;
 /// Owns nothing.
 pub const NOBODY: AccountId = 6;
+/// Offer the model and audit it, if a test is about that.
+pub const AUDITORS: [AccountId; 5] = [11, 12, 13, 14, 15];
 /// Receives the protocol's share.
 pub const TREASURY: AccountId = 99;
+/// Keeps what jobs have paid for audits.
+pub const POT: AccountId = 98;
 
-/// What everybody but NOBODY and the treasury starts with.
+/// What everybody but NOBODY, the treasury and the pot starts with.
 pub const WEALTH: Balance = 1_000_000;
 /// What BOB and CAROL stake.
 pub const STAKE: Balance = 100_000;
@@ -126,6 +163,11 @@ pub const JOB_DEPOSIT: Balance = 20 + 5 + 160 + 40;
 /// Prepaid delivery of the usual job.
 pub const DELIVERY_FEE: Balance = 7 + 2 * (160 + 40);
 
+/// Blocks until unbonding stake is free.
+pub const UNBONDING: BlockNumber = 12_000;
+/// Blocks of a period of audit pools.
+pub const PERIOD: BlockNumber = 10;
+
 /// The market's parameters in tests.
 pub fn parameters() -> Parameters {
     Parameters {
@@ -136,7 +178,7 @@ pub fn parameters() -> Parameters {
         max_deliver_window: 50,
         review_window: 15,
         retention: 30,
-        unbonding_period: 80,
+        unbonding_period: UNBONDING,
         protocol_share: Permill::from_percent(1),
         late_share: Permill::from_percent(50),
         exposure_factor: 50,
@@ -148,6 +190,27 @@ pub fn parameters() -> Parameters {
         job_deposit_per_byte: 1,
         delivery_fee: 7,
         delivery_fee_per_byte: 2,
+        pool_period: PERIOD,
+        seed_blocks: 2,
+        commit_window: 8,
+        reveal_window: 6,
+        appeal_window: 7,
+        slash_delay: 20,
+        repeat_window: 1_000,
+        first_seats: 3,
+        second_seats: 5,
+        appeal_seats: 7,
+        fined_audits: 4,
+        probation_jobs: 2,
+        least_audit_chance: Permill::from_percent(1),
+        audit_chance_factor_milli: 2_222,
+        premium_percent: 100,
+        premium_cap: Permill::from_percent(30),
+        bond_share: Permill::from_percent(10),
+        bond_floor: 50,
+        wrong_fine: Permill::from_percent(20),
+        silent_fine: Permill::from_percent(2),
+        silent_fine_pays: 2,
     }
 }
 
@@ -205,9 +268,10 @@ pub fn bytes<B: TryFrom<Vec<u8>, Error: core::fmt::Debug>>(text: &str) -> B {
 pub fn new_chain() -> sp_io::TestExternalities {
     let mut balances: Vec<_> = [ALICE, BOB, CAROL, DAVE, EVE]
         .iter()
+        .chain(&AUDITORS)
         .map(|who| (*who, WEALTH))
         .collect();
-    balances.push((TREASURY, ED));
+    balances.extend([(TREASURY, ED), (POT, ED)]);
     let storage = RuntimeGenesisConfig {
         system: Default::default(),
         balances: pallet_balances::GenesisConfig {
@@ -222,7 +286,7 @@ pub fn new_chain() -> sp_io::TestExternalities {
     .build_storage()
     .expect("the genesis of the tests is sound");
     let mut chain = sp_io::TestExternalities::new(storage);
-    chain.execute_with(|| System::set_block_number(1));
+    chain.execute_with(|| begin_block(1));
     chain
 }
 
@@ -237,6 +301,24 @@ pub fn market(test: impl FnOnce()) {
             assert_ok!(Inference::register_worker(signed(worker), STAKE, bytes("")));
             assert_ok!(offer(worker, PRICES, 3));
         }
+        System::reset_events();
+        test()
+    });
+}
+
+/// Runs a test on the usual chain in the third period of audit pools, with AUDITORS offering the
+/// model too, and all of them in its pool.
+pub fn audited_market(test: impl FnOnce()) {
+    market(|| {
+        for auditor in AUDITORS {
+            assert_ok!(Inference::register_worker(
+                signed(auditor),
+                STAKE,
+                bytes("")
+            ));
+            assert_ok!(offer(auditor, PRICES, 3));
+        }
+        run_to(2 * PERIOD);
         System::reset_events();
         test()
     });
@@ -319,7 +401,8 @@ pub fn submit_under(conditions: JobConditions<AccountId>) -> Result<JobId, Dispa
         MAX_FEE,
         JobOptions::default(),
         conditions,
-    )?;
+    )
+    .map_err(|refusal| refusal.error)?;
     Ok(last_job())
 }
 
@@ -384,17 +467,25 @@ pub fn now() -> BlockNumber {
     System::block_number()
 }
 
-/// Goes to a block without running anything on the way, as if all blocks were full.
+/// Goes to a block through full blocks, which leave no room for `on_idle`.
 pub fn jump_to(block: BlockNumber) {
-    System::set_block_number(block);
+    while now() < block {
+        begin_block(now() + 1);
+    }
 }
 
 /// Goes to a block through blocks with room for `on_idle`.
 pub fn run_to(block: BlockNumber) {
     while now() < block {
-        System::set_block_number(now() + 1);
+        begin_block(now() + 1);
         idle(Weight::MAX);
     }
+}
+
+/// Begins a block: what every block does, however full it is.
+pub fn begin_block(block: BlockNumber) {
+    System::set_block_number(block);
+    Inference::on_initialize(block);
 }
 
 /// Runs `on_idle` in the present block; returns what it used.
@@ -431,18 +522,37 @@ pub fn events() -> Vec<Event<Test>> {
     events
 }
 
+/// What a call that failed gives back.
+pub trait Refusal {
+    /// Why it failed.
+    fn reason(self) -> DispatchError;
+}
+
+impl Refusal for DispatchError {
+    fn reason(self) -> DispatchError {
+        self
+    }
+}
+
+impl Refusal for DispatchErrorWithPostInfo {
+    fn reason(self) -> DispatchError {
+        self.error
+    }
+}
+
 /// Asserts that a call is refused before it touches anything.
 #[track_caller]
-pub fn refuses<R>(call: impl FnOnce() -> Result<R, DispatchError>, error: Error<Test>) {
+pub fn refuses<R, E: Refusal>(call: impl FnOnce() -> Result<R, E>, error: Error<Test>) {
     let before = state_root();
-    assert_eq!(call().err(), Some(error.into()));
+    assert_eq!(call().err().map(E::reason), Some(error.into()));
     assert_eq!(state_root(), before, "a refused call touched something");
 }
 
 /// Asserts that a dispatched call fails. What it did on the way is undone, as in every block.
 #[track_caller]
-pub fn undoes<R>(call: impl FnOnce() -> Result<R, DispatchError>, error: Error<Test>) {
+pub fn undoes<R, E: Refusal>(call: impl FnOnce() -> Result<R, E>, error: Error<Test>) {
     let before = state_root();
+    let call = || call().map_err(E::reason);
     let refusal = frame_support::storage::with_storage_layer(call).err();
     assert_eq!(refusal, Some(error.into()));
     assert_eq!(state_root(), before, "a failed call was not undone");

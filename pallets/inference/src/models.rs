@@ -4,10 +4,11 @@ use crate::{Config, Error, Event, HoldReason, Manifests, MarketParameters, Model
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::ensure;
 use genesisflow_primitives::{
-    pricing, Balance, ManifestBytes, ManifestError, ModelId, ModelLimits, ModelManifest, ModelTerms,
+    pricing, Balance, ManifestBytes, ManifestError, ModelId, ModelLimits, ModelManifest,
+    ModelTerms, Parameters,
 };
 use scale_info::TypeInfo;
-use sp_runtime::{DispatchResult, Permill};
+use sp_runtime::DispatchResult;
 
 /// A registered model. Limits and terms repeat its manifest, so that a submission need not read it.
 #[derive(
@@ -57,7 +58,7 @@ impl<T: Config> Pallet<T> {
     ) -> DispatchResult {
         let parsed = ModelManifest::parse(&manifest).map_err(Error::<T>::from)?;
         let parameters = MarketParameters::<T>::get().parameters;
-        Self::ensure_min_fee_payable(&parsed.terms, parameters.protocol_share)?;
+        Self::ensure_min_fee_payable(&parsed.terms, &parameters)?;
 
         let id = ModelManifest::id_of(&manifest);
         let former = Models::<T>::get(id);
@@ -123,12 +124,15 @@ impl<T: Config> Pallet<T> {
         Self::keep_or_drop_model(id, model)
     }
 
-    /// Refuses a model whose least fee leaves a worker less than an account must hold.
+    /// Refuses a model whose least fee, after the protocol's share and the largest premium, leaves
+    /// a worker less than an account must hold.
     pub(crate) fn ensure_min_fee_payable(
         terms: &ModelTerms,
-        protocol_share: Permill,
+        parameters: &Parameters,
     ) -> DispatchResult {
-        let (_, worker) = pricing::split_fee(terms.min_fee, protocol_share);
+        let (_, rest) = pricing::split_fee(terms.min_fee, parameters.protocol_share);
+        let premium = pricing::share_of(terms.min_fee, parameters.premium_cap);
+        let worker = rest.saturating_sub(premium);
         ensure!(
             worker >= Self::existential_deposit(),
             Error::<T>::MinFeeTooLow
@@ -145,6 +149,7 @@ impl<T: Config> Pallet<T> {
         Self::release(HoldReason::ModelDeposit, &owner, deposit)?;
         Models::<T>::remove(id);
         Manifests::<T>::remove(id);
+        Self::forget_newest_pool(id);
         Self::deposit_event(Event::ModelDropped {
             model: id,
             owner,

@@ -1,4 +1,5 @@
-//! Offers: at which prices a worker runs a model.
+//! Offers: at which prices a worker runs a model. Who offers a model is also called to audit
+//! others' results on it: see `pools.rs`.
 
 use crate::{
     Config, Error, Event, HoldReason, MarketParameters, Models, OfferCounts, Offers, Pallet,
@@ -9,6 +10,27 @@ use frame_support::ensure;
 use genesisflow_primitives::{Balance, ModelId, Prices};
 use scale_info::TypeInfo;
 use sp_runtime::DispatchResult;
+
+/// How a worker's results on one model fared in audits.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct AuditRecord {
+    /// Found right.
+    pub valid: u32,
+    /// Found wrong.
+    pub failed: u32,
+}
 
 /// A worker's offer of one model.
 #[derive(
@@ -30,6 +52,11 @@ pub struct Offer {
     pub capacity: u32,
     /// What is held for it, in base units.
     pub deposit: Balance,
+    /// The worker's audits on the model. It lasts as long as the offer: whoever takes its offer
+    /// back and makes another begins anew.
+    pub record: AuditRecord,
+    /// The period of audit pools in which it was placed.
+    pub since: u32,
 }
 
 impl<T: Config> Pallet<T> {
@@ -49,8 +76,12 @@ impl<T: Config> Pallet<T> {
         );
         ensure!(capacity > 0, Error::<T>::CapacityZero);
 
-        let deposit = match Offers::<T>::get(id, &who) {
-            Some(offer) => offer.deposit,
+        let offer = match Offers::<T>::get(id, &who) {
+            Some(offer) => Offer {
+                prices,
+                capacity,
+                ..offer
+            },
             None => {
                 let deposit = MarketParameters::<T>::get().parameters.offer_deposit;
                 Self::hold(HoldReason::OfferDeposit, &who, deposit)?;
@@ -63,18 +94,17 @@ impl<T: Config> Pallet<T> {
                     *count = count.checked_add(1).ok_or(Error::<T>::AmountTooLarge)?;
                     Ok::<_, Error<T>>(())
                 })?;
-                deposit
+                Offer {
+                    prices,
+                    capacity,
+                    deposit,
+                    record: AuditRecord::default(),
+                    since: Self::current_period(),
+                }
             }
         };
-        Offers::<T>::insert(
-            id,
-            &who,
-            Offer {
-                prices,
-                capacity,
-                deposit,
-            },
-        );
+        Offers::<T>::insert(id, &who, offer);
+        Self::join_candidates(id, &who);
         Self::deposit_event(Event::OfferSet {
             model: id,
             worker: who,
@@ -105,6 +135,7 @@ impl<T: Config> Pallet<T> {
             *count = (left > 0).then_some(left);
             DispatchResult::Ok(())
         })?;
+        Self::leave_candidates(id, &who);
         Self::release(HoldReason::OfferDeposit, &who, offer.deposit)?;
         Self::deposit_event(Event::OfferRemoved {
             model: id,

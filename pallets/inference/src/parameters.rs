@@ -14,6 +14,12 @@ impl<T: Config> From<ParametersError> for Error<T> {
             ParametersError::LateShare => Self::ParameterLateShareTooHigh,
             ParametersError::ExposureFactor => Self::ParameterExposureFactorZero,
             ParametersError::MinStake => Self::ParameterMinStakeZero,
+            ParametersError::SeedBlocks => Self::ParameterSeedBlocksOutOfRange,
+            ParametersError::Seats => Self::ParameterSeatsUnsound,
+            ParametersError::AuditChance => Self::ParameterAuditChanceUnsound,
+            ParametersError::PremiumCap => Self::ParameterPremiumCapUnsound,
+            ParametersError::Bond => Self::ParameterBondUnsound,
+            ParametersError::Fines => Self::ParameterFinesUnsound,
         }
     }
 }
@@ -21,7 +27,12 @@ impl<T: Config> From<ParametersError> for Error<T> {
 impl<T: Config> Pallet<T> {
     pub(crate) fn do_set_parameters(parameters: Parameters) -> DispatchResult {
         parameters.check().map_err(Error::<T>::from)?;
-        let revision = MarketParameters::<T>::get().revision.wrapping_add(1);
+        let former = MarketParameters::<T>::get();
+        let revision = former.revision.wrapping_add(1);
+        // Periods of another length begin now, so that none is counted twice.
+        if parameters.pool_period != former.parameters.pool_period {
+            Self::begin_periods_of(parameters.pool_period);
+        }
         MarketParameters::<T>::put(ParameterSet {
             revision,
             parameters,

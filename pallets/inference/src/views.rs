@@ -1,20 +1,22 @@
 //! What can be read. The view functions and the runtime API answer from here.
 
 use crate::{
-    jobs::{job_key, submit::Deposit, Job},
+    audits::{Auditor, Bond, Phase, Round, RoundKind, Said},
+    jobs::{job_key, submit::Deposit, Job, JobState},
     workers::Worker,
-    Claims, Config, Evidence, Jobs, Manifests, MarketParameters, Models, OfferCounts, Offers,
-    OpenJobs, Outputs, Pallet, Running, Workers,
+    Audits, Claims, Config, Evidence, Inputs, Jobs, Manifests, MarketParameters, Models,
+    OfferCounts, Offers, OpenJobs, Outputs, Pallet, Running, Seats, Workers,
 };
 use alloc::vec::Vec;
 use frame_support::traits::Get;
 use genesisflow_primitives::{
     pricing,
     views::{
-        ClaimView, JobSummary, JobView, ModelView, OfferView, Quote, ResultView, UnbondingView,
-        WorkerView,
+        AuditView, AuditorView, BondView, ClaimView, JobSummary, JobView, ModelView, OfferView,
+        PoolMemberView, Quote, ResultView, RoundView, SeatStatus, SeatView, SlashView,
+        UnbondingView, WorkerView,
     },
-    JobId, ModelId, ModelManifest, Usage, MAX_PAGE,
+    BlockNumber, JobId, ModelId, ModelManifest, Usage, MAX_PAGE, MAX_SEATS_PAGE,
 };
 
 /// Most offers that a quote looks at.
@@ -36,6 +38,8 @@ impl<T: Config> Pallet<T> {
             usage: delivery.map(|delivery| delivery.usage),
             fault: delivery.and_then(|delivery| delivery.fault),
             fee: delivery.map(|delivery| delivery.fee),
+            audit_chance: delivery.map(|delivery| delivery.audit_chance),
+            premium: delivery.map(|delivery| delivery.premium),
             requester: job.requester,
             model: job.model,
             submitted_at: job.submitted_at,
@@ -122,6 +126,10 @@ impl<T: Config> Pallet<T> {
             claims: worker.claims,
             settled: worker.settled,
             late: worker.late,
+            rejected: worker.rejected,
+            last_rejection: worker.last_rejection,
+            audited: worker.audited,
+            open_audits: worker.open_audits,
             endpoint: worker.endpoint,
         })
     }
@@ -148,6 +156,8 @@ impl<T: Config> Pallet<T> {
                     running,
                     available: Self::takes_jobs(&worker) && running < offer.capacity,
                     free_stake: worker.free_stake(),
+                    audited_valid: offer.record.valid,
+                    audited_failed: offer.record.failed,
                     worker: who,
                 })
             })
@@ -212,6 +222,90 @@ impl<T: Config> Pallet<T> {
         })
     }
 
+    pub(crate) fn view_seats(
+        auditor: T::AccountId,
+        after: Option<JobId>,
+        limit: u32,
+    ) -> Vec<SeatView<T::AccountId>> {
+        let keys = match after {
+            Some(job) => Seats::<T>::iter_key_prefix_from(
+                &auditor,
+                Seats::<T>::hashed_key_for(&auditor, job_key(job)),
+            ),
+            None => Seats::<T>::iter_key_prefix(&auditor),
+        };
+        keys.take(limit.min(MAX_SEATS_PAGE) as usize)
+            .filter_map(|key| Self::view_seat(key.job(), &auditor))
+            .collect()
+    }
+
+    /// An account's seats in the present round of a job's audit.
+    fn view_seat(id: JobId, who: &T::AccountId) -> Option<SeatView<T::AccountId>> {
+        let job = Jobs::<T>::get(id)?;
+        let audit = Audits::<T>::get(id)?;
+        let (number, round) = audit.last_round()?;
+        let auditor = round.auditors.iter().find(|auditor| auditor.who == *who)?;
+        let (claim, delivery) = (job.state.claim()?, job.state.delivery()?);
+        let until = job.state.until();
+        let terms = job.terms.audit;
+        Some(SeatView {
+            job: id,
+            round: number,
+            seed: round.seed?,
+            status: seat_status(audit.phase, auditor, Self::now() > until),
+            until,
+            reveal_window: terms.reveal_window,
+            seats: auditor.seats,
+            excused: auditor.excused,
+            commitment: commitment(auditor),
+            pay: terms.pay(delivery.fee),
+            silent_fine: terms.silent_fine(delivery.fee, claim.exposure),
+            wrong_fine: terms.wrong_fine(claim.exposure),
+            attestation: job.attestation(id)?,
+            model: job.model,
+            input: Inputs::<T>::get(id)?.into_inner(),
+            options: job.options,
+            output: Outputs::<T>::get(id)?.into_inner(),
+            evidence: Evidence::<T>::get(id)?.into_inner(),
+            terms: job.terms,
+        })
+    }
+
+    pub(crate) fn view_audit(id: JobId) -> Option<AuditView<T::AccountId>> {
+        let audit = Audits::<T>::get(id)?;
+        let state = Jobs::<T>::get(id)?.state;
+        // Slashes are written down when the delay begins, and gone when it is over.
+        let slash_at: BlockNumber = match state {
+            JobState::Slashing { .. } => state.due(),
+            _ => 0,
+        };
+        Some(AuditView {
+            valid: audit.verdict().map(|(_, verdict)| verdict.valid),
+            rounds: (0..).zip(audit.rounds).map(round_view).collect(),
+            dispute: audit.dispute.map(bond_view),
+            appeal: audit.appeal.map(bond_view),
+            slashes: audit
+                .slashes
+                .into_iter()
+                .map(|slash| SlashView {
+                    who: slash.who,
+                    amount: slash.amount,
+                    at: slash_at,
+                })
+                .collect(),
+        })
+    }
+
+    pub(crate) fn view_pool(model: ModelId) -> Vec<PoolMemberView<T::AccountId>> {
+        Self::present_pool(model)
+            .into_iter()
+            .map(|member| PoolMemberView {
+                who: member.who,
+                stake: member.stake,
+            })
+            .collect()
+    }
+
     fn takes_jobs(worker: &Worker<T::MaxUnbondingChunks>) -> bool {
         !worker.chilled && worker.claims < T::MaxClaims::get()
     }
@@ -235,5 +329,49 @@ fn summary<AccountId: Clone>(id: JobId, job: Job<AccountId>) -> JobSummary<Accou
             .map(|directed| directed.worker.clone()),
         exclusive_until: job.directed.map(|directed| directed.until),
         barred: job.barred,
+    }
+}
+
+fn seat_status<AccountId>(phase: Phase, auditor: &Auditor<AccountId>, late: bool) -> SeatStatus {
+    match (phase, auditor.said) {
+        (_, Said::Revealed(_)) => SeatStatus::Revealed,
+        (Phase::Commit, Said::Nothing) if !late => SeatStatus::ToCommit,
+        (Phase::Commit, Said::Committed(_)) => SeatStatus::Committed,
+        (Phase::Reveal, Said::Committed(_)) if !late => SeatStatus::ToReveal,
+        _ => SeatStatus::Missed,
+    }
+}
+
+fn commitment<AccountId>(auditor: &Auditor<AccountId>) -> Option<genesisflow_primitives::H256> {
+    match auditor.said {
+        Said::Committed(commitment) => Some(commitment),
+        Said::Vacant | Said::Nothing | Said::Revealed(_) => None,
+    }
+}
+
+fn round_view<AccountId: Clone>((number, round): (u8, Round<AccountId>)) -> RoundView<AccountId> {
+    RoundView {
+        number,
+        seed: round.seed,
+        appeal: round.kind == RoundKind::Appeal,
+        auditors: round
+            .auditors
+            .into_iter()
+            .map(|auditor| AuditorView {
+                seats: auditor.seats,
+                vacant: auditor.said == Said::Vacant,
+                commitment: commitment(&auditor),
+                ballot: auditor.ballot(),
+                who: auditor.who,
+            })
+            .collect(),
+        verdict: round.verdict,
+    }
+}
+
+fn bond_view<AccountId>(bond: Bond<AccountId>) -> BondView<AccountId> {
+    BondView {
+        who: bond.who,
+        amount: bond.held,
     }
 }

@@ -41,14 +41,36 @@ pub trait WeightInfo {
     fn accept_result() -> Weight;
     /// A job whose first worker was late.
     fn cancel_job() -> Weight;
-    /// The longest chain: late, open again, expired, dropped.
-    fn progress_job() -> Weight;
     /// Any parameters.
     fn set_parameters() -> Weight;
     /// Looking at the agenda.
     fn on_idle_base() -> Weight;
-    /// Moving on one job of the agenda.
+    /// Moving on a job that is not under audit: late, open again, expired, dropped.
     fn on_idle_job() -> Weight;
+    /// Filling the seats of a round.
+    fn on_idle_draw() -> Weight;
+    /// The end of a round.
+    fn on_idle_round() -> Weight;
+    /// The outcome of an audit.
+    fn on_idle_outcome() -> Weight;
+    /// The slashes of an audit.
+    fn on_idle_slashes() -> Weight;
+    /// Checking whether a free call's sender has standing.
+    fn check_standing() -> Weight;
+    /// Recording what a block contributes to seeds.
+    fn on_initialize() -> Weight;
+    /// Making a model's audit pool, on top of a submission.
+    fn make_pool() -> Weight;
+    /// `dispute_result`.
+    fn dispute_result() -> Weight;
+    /// `commit_ballot`.
+    fn commit_ballot() -> Weight;
+    /// `reveal_ballot`.
+    fn reveal_ballot() -> Weight;
+    /// `appeal_verdict`.
+    fn appeal_verdict() -> Weight;
+    /// `cancel_slash`.
+    fn cancel_slash() -> Weight;
 }
 
 /// `reads` and `writes` of storage, and `micros` microseconds of computing.
@@ -117,9 +139,6 @@ impl WeightInfo for () {
     fn cancel_job() -> Weight {
         rough(12, 16, 200)
     }
-    fn progress_job() -> Weight {
-        rough(14, 20, 300)
-    }
     fn set_parameters() -> Weight {
         rough(1, 1, 20)
     }
@@ -128,5 +147,41 @@ impl WeightInfo for () {
     }
     fn on_idle_job() -> Weight {
         rough(15, 20, 310)
+    }
+    fn on_idle_draw() -> Weight {
+        rough(80, 70, 500)
+    }
+    fn on_idle_slashes() -> Weight {
+        rough(60, 60, 1_000)
+    }
+    fn check_standing() -> Weight {
+        rough(3, 0, 30)
+    }
+    fn on_idle_round() -> Weight {
+        rough(20, 20, 200)
+    }
+    fn on_idle_outcome() -> Weight {
+        rough(60, 60, 1_000)
+    }
+    fn on_initialize() -> Weight {
+        rough(1, 2, 10)
+    }
+    fn make_pool() -> Weight {
+        rough(257, 1, 1_000)
+    }
+    fn dispute_result() -> Weight {
+        rough(5, 5, 60)
+    }
+    fn commit_ballot() -> Weight {
+        rough(10, 10, 60)
+    }
+    fn reveal_ballot() -> Weight {
+        rough(15, 15, 80)
+    }
+    fn appeal_verdict() -> Weight {
+        rough(6, 6, 60)
+    }
+    fn cancel_slash() -> Weight {
+        rough(3, 3, 40)
     }
 }

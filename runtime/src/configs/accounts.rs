@@ -144,8 +144,9 @@ pub enum ProxyType {
     Any,
     /// Everything that does not move money to others.
     NonTransfer,
-    /// The daily work of an inference worker. It cannot take out stake, so a
-    /// machine that holds only this proxy key can lose no more than the worker risks anyway.
+    /// The daily work of an inference worker: jobs, audits, and appeals against verdicts. It
+    /// cannot take out stake, so a machine that holds only this proxy key can lose no more than
+    /// what the worker risks anyway, and bonds of appeals.
     WorkerOperation,
 }
 
@@ -157,11 +158,14 @@ impl InstanceFilter<RuntimeCall> for ProxyType {
                 RuntimeCall::System(..) | RuntimeCall::Utility(..) | RuntimeCall::Multisig(..) => {
                     true
                 }
-                // A job pays whoever serves it, so these three move money to others.
+                // A job pays whoever serves it, and a bond those who were right, so these move
+                // money to others.
                 RuntimeCall::Inference(
                     pallet_inference::Call::submit_job { .. }
                     | pallet_inference::Call::submit_job_with { .. }
-                    | pallet_inference::Call::accept_result { .. },
+                    | pallet_inference::Call::accept_result { .. }
+                    | pallet_inference::Call::dispute_result { .. }
+                    | pallet_inference::Call::appeal_verdict { .. },
                 ) => false,
                 RuntimeCall::Inference(..) => true,
                 _ => false,
@@ -179,6 +183,9 @@ impl InstanceFilter<RuntimeCall> for ProxyType {
                             | pallet_inference::Call::claim_job { .. }
                             | pallet_inference::Call::deliver { .. }
                             | pallet_inference::Call::progress_job { .. }
+                            | pallet_inference::Call::commit_ballot { .. }
+                            | pallet_inference::Call::reveal_ballot { .. }
+                            | pallet_inference::Call::appeal_verdict { .. }
                     )
             ),
         }

@@ -1,6 +1,6 @@
 //! A job as requester and worker see it: what is asked, under which conditions, what is answered.
 
-use crate::{Balance, BlockNumber, H256};
+use crate::{audit::AuditTerms, Balance, BlockNumber, H256};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use sp_arithmetic::Permill;
@@ -296,10 +296,11 @@ pub struct JobTerms {
     pub deposit_per_byte: Balance,
     /// Price of including the delivery, prepaid by the requester.
     pub delivery_fee: Balance,
+    /// How its result is audited.
+    pub audit: AuditTerms,
 }
 
-/// Where a job stands. The numbers are those of the pallet's states and of their encoding; the
-/// gaps are kept for results under audit (2 to 4) and for rejected ones (11).
+/// Where a job stands. The numbers are those of the pallet's states and of their encoding.
 #[derive(
     Clone,
     Copy,
@@ -319,12 +320,27 @@ pub enum JobStatus {
     /// A worker runs it.
     #[codec(index = 1)]
     Claimed,
+    /// A result is there; the blocks that decide whether it is audited are still to come.
+    #[codec(index = 2)]
+    Delivered,
+    /// Auditors check the result.
+    #[codec(index = 3)]
+    Audit,
+    /// Auditors have decided, or could not; an appeal is possible until the appeal window is over.
+    #[codec(index = 4)]
+    Decided,
     /// A result is there; it is paid when accepted or when the review window is over.
     #[codec(index = 5)]
     Review,
+    /// The result was rejected and the requester refunded; the slash waits for its delay.
+    #[codec(index = 6)]
+    Slashing,
     /// The worker was paid.
     #[codec(index = 10)]
     Settled,
+    /// The result was wrong; the worker lost stake.
+    #[codec(index = 11)]
+    Rejected,
     /// Withdrawn by the requester before anyone claimed it; refunded.
     #[codec(index = 12)]
     Cancelled,
@@ -337,8 +353,14 @@ impl JobStatus {
     /// Whether nothing can happen to the job any more, besides its record being dropped.
     pub fn is_final(self) -> bool {
         match self {
-            Self::Open | Self::Claimed | Self::Review => false,
-            Self::Settled | Self::Cancelled | Self::Expired => true,
+            Self::Open
+            | Self::Claimed
+            | Self::Delivered
+            | Self::Audit
+            | Self::Decided
+            | Self::Review
+            | Self::Slashing => false,
+            Self::Settled | Self::Rejected | Self::Cancelled | Self::Expired => true,
         }
     }
 }
@@ -380,8 +402,13 @@ mod tests {
         let numbers = [
             (JobStatus::Open, 0),
             (JobStatus::Claimed, 1),
+            (JobStatus::Delivered, 2),
+            (JobStatus::Audit, 3),
+            (JobStatus::Decided, 4),
             (JobStatus::Review, 5),
+            (JobStatus::Slashing, 6),
             (JobStatus::Settled, 10),
+            (JobStatus::Rejected, 11),
             (JobStatus::Cancelled, 12),
             (JobStatus::Expired, 13),
         ];

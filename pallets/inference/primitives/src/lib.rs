@@ -11,6 +11,7 @@
 //! | [`job`] | what a requester asks for, what a worker answers, the states between |
 //! | [`pricing`] | bounds on units and bytes, worst-case and metered fees |
 //! | [`parameters`] | the market's parameters and the relations they must keep |
+//! | [`audit`] | draws, ballots, verdicts, and the sums that follow from them |
 //! | [`attestation`] | what a worker states by delivering, and its hash |
 //! | [`evidence`] | token ids as bytes |
 //! | [`seed`] | the sampler's seed |
@@ -24,6 +25,7 @@
 extern crate alloc;
 
 pub mod attestation;
+pub mod audit;
 pub mod evidence;
 pub mod job;
 pub mod manifest;
@@ -90,6 +92,8 @@ pub type Endpoint = BoundedVec<u8, MaxEndpointLen>;
 
 /// Most items that one page of the read API returns.
 pub const MAX_PAGE: u32 = 256;
+/// Most seats that one page of the read API returns: each carries its job's bytes.
+pub const MAX_SEATS_PAGE: u32 = 16;
 
 /// The hash that names content on chain: BLAKE2b-256.
 ///

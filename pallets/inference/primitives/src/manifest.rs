@@ -128,6 +128,18 @@ pub struct ModelTerms {
     pub seat_pay: Percent,
 }
 
+impl ModelTerms {
+    /// Blocks that an auditor may take to replay a job of this many units. None if the replay rate
+    /// is 0.
+    pub fn replay_blocks(&self, units: u32) -> Option<BlockNumber> {
+        let per_block = u64::from(self.replay_rate) * u64::from(SECONDS_PER_BLOCK);
+        if per_block == 0 {
+            return None;
+        }
+        u64::from(units).div_ceil(per_block).try_into().ok()
+    }
+}
+
 /// A model, complete enough that anyone can rebuild it from the chain and its files.
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
@@ -256,15 +268,10 @@ impl ModelManifest {
     /// Blocks in which an auditor of this model commits: 150 and four times the replay of the
     /// longest job. None if the replay rate is 0 or the number does not exist.
     pub fn commit_window(&self) -> Option<BlockNumber> {
-        let per_block = u64::from(self.terms.replay_rate) * u64::from(SECONDS_PER_BLOCK);
-        if per_block == 0 {
-            return None;
-        }
-        let replay = u64::from(self.limits.context).div_ceil(per_block);
-        let window = replay
-            .checked_mul(COMMIT_WINDOW_REPLAYS.into())?
-            .checked_add(COMMIT_WINDOW_BASE.into())?;
-        window.try_into().ok()
+        self.terms
+            .replay_blocks(self.limits.context)?
+            .checked_mul(COMMIT_WINDOW_REPLAYS)?
+            .checked_add(COMMIT_WINDOW_BASE)
     }
 
     fn check_texts(&self) -> Result<(), ManifestError> {

@@ -1,13 +1,21 @@
 //! The market's parameters: one set, changed as a whole by the chain's governance. What a job needs
 //! of them is copied into its terms when it is submitted, so a change touches later jobs only.
 
-use crate::{Balance, BlockNumber, GEN};
+use crate::{
+    audit::{AuditTerms, MaxRounds, MaxSeats},
+    manifest::{COMMIT_WINDOW_BASE, COMMIT_WINDOW_REPLAYS, MAX_COMMIT_WINDOW},
+    Balance, BlockNumber, GEN,
+};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
-use sp_arithmetic::Permill;
+use sp_arithmetic::{Percent, Permill};
+use sp_core::Get;
 
 /// Longest window that can be set: a year.
 pub const MAX_WINDOW: BlockNumber = 365 * 24 * 1_800;
+
+/// Most blocks that make a seed.
+pub const MAX_SEED_BLOCKS: BlockNumber = 64;
 
 /// The market's parameters. Windows are in blocks, amounts in base units.
 #[derive(
@@ -57,6 +65,49 @@ pub struct Parameters {
     pub delivery_fee: Balance,
     /// Prepaid for each byte of the largest output and evidence.
     pub delivery_fee_per_byte: Balance,
+    /// Blocks for which an audit pool stands; stake and offers count for a pool if they were there
+    /// for the whole period before.
+    pub pool_period: BlockNumber,
+    /// Blocks whose outputs make the seed of a draw.
+    pub seed_blocks: BlockNumber,
+    /// Blocks in which an auditor commits, besides four times the replay of the job.
+    pub commit_window: BlockNumber,
+    /// Blocks in which auditors reveal.
+    pub reveal_window: BlockNumber,
+    /// Blocks for which a verdict can be appealed against.
+    pub appeal_window: BlockNumber,
+    /// Blocks from a final verdict to its slashes.
+    pub slash_delay: BlockNumber,
+    /// Blocks after a rejection in which another claim puts the whole stake at risk.
+    pub repeat_window: BlockNumber,
+    /// Seats of the first round of an audit.
+    pub first_seats: u32,
+    /// Seats of the second round, if the first has no verdict.
+    pub second_seats: u32,
+    /// Seats of an appeal.
+    pub appeal_seats: u32,
+    /// Open audits of an account in which it must act; in more of them it may stay silent.
+    pub fined_audits: u32,
+    /// Results on a model that must pass an audit before a worker is audited by chance only.
+    pub probation_jobs: u32,
+    /// Least chance of an audit.
+    pub least_audit_chance: Permill,
+    /// The chance of an audit, in thousandths of worst-case fee / (exposure + worst-case fee).
+    pub audit_chance_factor_milli: u32,
+    /// What a job pays for audits, in percent of the expected pay of a first round.
+    pub premium_percent: u32,
+    /// The most that a job pays for audits, as a share of its fee.
+    pub premium_cap: Permill,
+    /// The part of a job's largest fee that a bond holds besides the pay of the seats.
+    pub bond_share: Permill,
+    /// The least of that part.
+    pub bond_floor: Balance,
+    /// Fine of a wrong seat, as a share of the audited job's exposure.
+    pub wrong_fine: Permill,
+    /// Fine of a silent seat, as a share of the audited job's exposure.
+    pub silent_fine: Permill,
+    /// The most that the fine of a silent seat can be, in pays of a seat.
+    pub silent_fine_pays: u32,
 }
 
 impl Default for Parameters {
@@ -82,6 +133,27 @@ impl Default for Parameters {
             job_deposit_per_byte: GEN / 1_000_000,
             delivery_fee: GEN / 10_000,
             delivery_fee_per_byte: GEN / 100_000_000,
+            pool_period: 1_800,
+            seed_blocks: 8,
+            commit_window: COMMIT_WINDOW_BASE,
+            reveal_window: 300,
+            appeal_window: 150,
+            slash_delay: 43_200,
+            repeat_window: 30 * 43_200,
+            first_seats: 3,
+            second_seats: 7,
+            appeal_seats: 31,
+            fined_audits: 4,
+            probation_jobs: 20,
+            least_audit_chance: Permill::from_percent(1),
+            audit_chance_factor_milli: 3_333,
+            premium_percent: 125,
+            premium_cap: Permill::from_percent(30),
+            bond_share: Permill::from_percent(10),
+            bond_floor: GEN / 10,
+            wrong_fine: Permill::from_percent(20),
+            silent_fine: Permill::from_percent(2),
+            silent_fine_pays: 10,
         }
     }
 }
@@ -103,6 +175,19 @@ pub enum ParametersError {
     ExposureFactor,
     /// Workers need no stake.
     MinStake,
+    /// A seed would be made of no block, or of too many.
+    SeedBlocks,
+    /// A round has no seats or too many, an even number of them, or fewer than the one before.
+    Seats,
+    /// The least or the average chance of an audit is 0.
+    AuditChance,
+    /// A job would pay for audits what its worker and the protocol need, or less than they cost.
+    PremiumCap,
+    /// A bond costs nothing.
+    Bond,
+    /// Silence would cost nothing or as much as a wrong ballot, or a wrong ballot as much as a
+    /// wrong result.
+    Fines,
 }
 
 impl core::fmt::Display for ParametersError {
@@ -111,12 +196,24 @@ impl core::fmt::Display for ParametersError {
             Self::Window => "every window must be 1 to 15,768,000 blocks",
             Self::DefaultAboveMaximum => "a default window must not exceed its maximum",
             Self::UnbondingTooShort => {
-                "unbonding_period must exceed max_deliver_window + review_window"
+                "unbonding_period must exceed the longest way from a claim to its slash: see Parameters::longest_claim"
             }
             Self::ProtocolShare => "protocol_share must be below 100 % (1,000,000 parts)",
             Self::LateShare => "late_share must be at most 100 % (1,000,000 parts)",
             Self::ExposureFactor => "exposure_factor must be at least 1",
             Self::MinStake => "min_stake must be above 0",
+            Self::SeedBlocks => "seed_blocks must be 1 to 64",
+            Self::Seats => {
+                "first_seats <= second_seats <= appeal_seats must hold, all odd, at least 3 and at most 31"
+            }
+            Self::AuditChance => {
+                "least_audit_chance must be above 0 and at most 100 %, audit_chance_factor_milli above 1,000"
+            }
+            Self::PremiumCap => {
+                "premium_cap must be above 0, and together with protocol_share at most 90 %; premium_percent 100 to 1,000"
+            }
+            Self::Bond => "bond_share must be above 0 and at most 100 %, bond_floor above 0",
+            Self::Fines => "0 < silent_fine < wrong_fine < 100 % and silent_fine_pays > 0 must hold",
         })
     }
 }
@@ -124,9 +221,49 @@ impl core::fmt::Display for ParametersError {
 impl core::error::Error for ParametersError {}
 
 impl Parameters {
-    /// Longest that a claim can keep stake at risk: its delivery and its review.
+    /// The audit rules of a job with this seat pay whose replay takes `replay_blocks`.
+    pub fn audit_terms(&self, seat_pay: Percent, replay_blocks: BlockNumber) -> AuditTerms {
+        AuditTerms {
+            seed_blocks: self.seed_blocks,
+            commit_window: self
+                .commit_window
+                .saturating_add(replay_blocks.saturating_mul(COMMIT_WINDOW_REPLAYS))
+                .min(MAX_COMMIT_WINDOW.max(self.commit_window)),
+            reveal_window: self.reveal_window,
+            appeal_window: self.appeal_window,
+            slash_delay: self.slash_delay,
+            repeat_window: self.repeat_window,
+            first_seats: self.first_seats,
+            second_seats: self.second_seats,
+            appeal_seats: self.appeal_seats,
+            fined_audits: self.fined_audits,
+            probation_jobs: self.probation_jobs,
+            least_chance: self.least_audit_chance,
+            chance_factor_milli: self.audit_chance_factor_milli,
+            premium_percent: self.premium_percent,
+            premium_cap: self.premium_cap,
+            seat_pay,
+            bond_share: self.bond_share,
+            bond_floor: self.bond_floor,
+            wrong_fine: self.wrong_fine,
+            silent_fine: self.silent_fine,
+            silent_fine_pays: self.silent_fine_pays,
+        }
+    }
+
+    /// Longest way of a claim: delivery, draw, review, dispute, every round of an audit with its
+    /// redraws, appeal time, and the delay of the slash. Stake must not get out before.
     pub fn longest_claim(&self) -> BlockNumber {
-        self.max_deliver_window.saturating_add(self.review_window)
+        let round = self
+            .seed_blocks
+            .saturating_add(MAX_COMMIT_WINDOW.max(self.commit_window))
+            .saturating_add(self.reveal_window);
+        self.max_deliver_window
+            .saturating_add(self.seed_blocks)
+            .saturating_add(self.review_window)
+            .saturating_add(round.saturating_mul(MaxRounds::get()))
+            .saturating_add(self.appeal_window)
+            .saturating_add(self.slash_delay)
     }
 
     /// Checks the relations without which the market's promises would not hold.
@@ -140,6 +277,12 @@ impl Parameters {
             self.review_window,
             self.retention,
             self.unbonding_period,
+            self.pool_period,
+            self.commit_window,
+            self.reveal_window,
+            self.appeal_window,
+            self.slash_delay,
+            self.repeat_window,
         ];
         if windows
             .iter()
@@ -166,6 +309,47 @@ impl Parameters {
         }
         if self.min_stake == 0 {
             return Err(ParametersError::MinStake);
+        }
+        self.check_audits()
+    }
+
+    fn check_audits(&self) -> Result<(), ParametersError> {
+        if !(1..=MAX_SEED_BLOCKS).contains(&self.seed_blocks) {
+            return Err(ParametersError::SeedBlocks);
+        }
+        let is_quorum = |seats: u32| (3..=MaxSeats::get()).contains(&seats) && seats % 2 == 1;
+        if !is_quorum(self.first_seats)
+            || !is_quorum(self.second_seats)
+            || !is_quorum(self.appeal_seats)
+            || self.first_seats > self.second_seats
+            || self.second_seats > self.appeal_seats
+        {
+            return Err(ParametersError::Seats);
+        }
+        let is_share = |share: Permill| !share.is_zero() && share <= Permill::one();
+        if !is_share(self.least_audit_chance) || self.audit_chance_factor_milli <= 1_000 {
+            return Err(ParametersError::AuditChance);
+        }
+        let taken = u64::from(self.premium_cap.deconstruct())
+            + u64::from(self.protocol_share.deconstruct());
+        // The expected pay must come in, or auditors work for nothing.
+        let percents = 100..=1_000;
+        if self.premium_cap.is_zero()
+            || taken > 900_000
+            || !percents.contains(&self.premium_percent)
+        {
+            return Err(ParametersError::PremiumCap);
+        }
+        if !is_share(self.bond_share) || self.bond_floor == 0 {
+            return Err(ParametersError::Bond);
+        }
+        // A wrong seat must hurt more than a silent one, and less than the worker it judges.
+        if self.silent_fine.is_zero()
+            || self.silent_fine >= self.wrong_fine
+            || self.wrong_fine >= Permill::one()
+            || self.silent_fine_pays == 0
+        {
+            return Err(ParametersError::Fines);
         }
         Ok(())
     }
@@ -209,11 +393,11 @@ mod tests {
     #[test]
     fn stake_outlasts_the_jobs_it_backs() {
         assert_eq!(
-            refused(|p| p.unbonding_period = 1_950),
+            refused(|p| p.unbonding_period = p.longest_claim()),
             ParametersError::UnbondingTooShort
         );
         let longer = Parameters {
-            unbonding_period: 1_951,
+            unbonding_period: Parameters::default().longest_claim() + 1,
             ..Parameters::default()
         };
         assert_eq!(longer.check(), Ok(()));
@@ -230,5 +414,77 @@ mod tests {
             ParametersError::ExposureFactor
         );
         assert_eq!(refused(|p| p.min_stake = 0), ParametersError::MinStake);
+    }
+
+    #[test]
+    fn the_longest_claim_counts_every_window() {
+        // Delivery, draw, review, six rounds, appeal time, slash delay.
+        assert_eq!(
+            Parameters::default().longest_claim(),
+            1_800 + 8 + 150 + 6 * (8 + 1_800 + 300) + 150 + 43_200
+        );
+    }
+
+    #[test]
+    fn audits_can_reach_a_verdict_and_hurt() {
+        assert_eq!(refused(|p| p.seed_blocks = 0), ParametersError::SeedBlocks);
+        assert_eq!(refused(|p| p.seed_blocks = 65), ParametersError::SeedBlocks);
+        for seats in [0, 1, 2, 4, 33] {
+            assert_eq!(refused(|p| p.first_seats = seats), ParametersError::Seats);
+            assert_eq!(refused(|p| p.second_seats = seats), ParametersError::Seats);
+            assert_eq!(refused(|p| p.appeal_seats = seats), ParametersError::Seats);
+        }
+        assert_eq!(refused(|p| p.first_seats = 9), ParametersError::Seats);
+        assert_eq!(refused(|p| p.appeal_seats = 5), ParametersError::Seats);
+        assert_eq!(
+            refused(|p| p.premium_percent = 99),
+            ParametersError::PremiumCap
+        );
+        assert_eq!(refused(|p| p.silent_fine_pays = 0), ParametersError::Fines);
+        assert_eq!(
+            refused(|p| p.least_audit_chance = Permill::zero()),
+            ParametersError::AuditChance
+        );
+        assert_eq!(
+            refused(|p| p.audit_chance_factor_milli = 1_000),
+            ParametersError::AuditChance
+        );
+        assert_eq!(
+            refused(|p| p.premium_cap = Permill::zero()),
+            ParametersError::PremiumCap
+        );
+        assert_eq!(
+            refused(|p| p.premium_cap = Permill::from_percent(90)),
+            ParametersError::PremiumCap
+        );
+        assert_eq!(refused(|p| p.bond_floor = 0), ParametersError::Bond);
+        assert_eq!(
+            refused(|p| p.bond_share = Permill::zero()),
+            ParametersError::Bond
+        );
+        assert_eq!(
+            refused(|p| p.silent_fine = p.wrong_fine),
+            ParametersError::Fines
+        );
+        assert_eq!(
+            refused(|p| p.silent_fine = Permill::zero()),
+            ParametersError::Fines
+        );
+        assert_eq!(
+            refused(|p| p.wrong_fine = Permill::one()),
+            ParametersError::Fines
+        );
+    }
+
+    #[test]
+    fn a_long_replay_gets_a_long_commit_window_up_to_the_limit() {
+        let window = |replay| {
+            Parameters::default()
+                .audit_terms(Percent::from_percent(10), replay)
+                .commit_window
+        };
+        assert_eq!(window(0), 150);
+        assert_eq!(window(10), 190);
+        assert_eq!(window(u32::MAX), MAX_COMMIT_WINDOW);
     }
 }

@@ -2,12 +2,22 @@
 //! they repeat what a reader would otherwise have to look up or compute.
 
 use crate::{
+    audit::{Ballot, Verdict},
     Attestation, Balance, BlockNumber, Endpoint, EvidenceBytes, Fault, JobId, JobOptions,
     JobStatus, JobTerms, ModelId, ModelLimits, ModelTerms, Output, Parameters, Prices, Usage, H256,
 };
 use alloc::vec::Vec;
 use codec::{Decode, Encode};
 use scale_info::TypeInfo;
+use sp_arithmetic::Perbill;
+
+/// Bytes that the chain keeps: an input, or a manifest. They stand in a structure because
+/// Polkadot.js shows an optional list of bytes undecoded if nothing is around it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct Content {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
 
 /// A job.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
@@ -60,6 +70,11 @@ pub struct JobView<AccountId> {
     pub fault: Option<Fault>,
     /// The fee, once delivered.
     pub fee: Option<Balance>,
+    /// The chance that the result is audited, once delivered; 0 if nobody could be drawn. A dispute
+    /// can still have it audited.
+    pub audit_chance: Option<Perbill>,
+    /// The part of the fee that pays for audits, once delivered.
+    pub premium: Option<Balance>,
 }
 
 /// An open job, with what a worker needs to choose.
@@ -159,6 +174,14 @@ pub struct WorkerView {
     pub settled: u64,
     /// How often it was late.
     pub late: u64,
+    /// How many of its results auditors found wrong.
+    pub rejected: u64,
+    /// When auditors found a result of it wrong last.
+    pub last_rejection: Option<BlockNumber>,
+    /// In how many seats it judged others right.
+    pub audited: u64,
+    /// How many seats of audits wait for it. Nothing can be withdrawn meanwhile.
+    pub open_audits: u32,
 }
 
 /// A worker's offer of a model.
@@ -176,6 +199,10 @@ pub struct OfferView<AccountId> {
     pub available: bool,
     /// Stake that the worker's new claims can still reserve.
     pub free_stake: Balance,
+    /// How many of its results on the model auditors found right, since it made the offer.
+    pub audited_valid: u32,
+    /// How many of them auditors found wrong.
+    pub audited_failed: u32,
 }
 
 /// A model.
@@ -219,4 +246,136 @@ pub struct ParametersView {
     pub revision: u32,
     /// The parameters.
     pub parameters: Parameters,
+}
+
+/// What an auditor has done about a seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub enum SeatStatus {
+    /// The ballot is to be committed.
+    ToCommit,
+    /// Committed; waits for the others or for the end of the commit window.
+    Committed,
+    /// The ballot is to be revealed.
+    ToReveal,
+    /// Revealed; nothing is left to do.
+    Revealed,
+    /// The time to act is over.
+    Missed,
+}
+
+/// A seat that waits for an account, with everything that is needed to replay the job.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct SeatView<AccountId> {
+    /// The audited job.
+    pub job: JobId,
+    /// Number of the round: part of the commitment.
+    pub round: u8,
+    /// Seed of the round: part of the digest.
+    pub seed: H256,
+    /// What is to be done.
+    pub status: SeatStatus,
+    /// Last block of the present phase.
+    pub until: BlockNumber,
+    /// Blocks in which all reveal, once the phase of commitments is over.
+    pub reveal_window: BlockNumber,
+    /// How many of the round's seats the account has.
+    pub seats: u32,
+    /// Whether it may stay silent without a fine, because it had enough audits open.
+    pub excused: bool,
+    /// What was committed, if it was.
+    pub commitment: Option<H256>,
+    /// Pay of a seat, in base units, if the pot suffices.
+    pub pay: Balance,
+    /// Fine of a silent seat, in base units.
+    pub silent_fine: Balance,
+    /// Fine of a wrong seat, in base units.
+    pub wrong_fine: Balance,
+    /// The model.
+    pub model: ModelId,
+    /// The job's input.
+    pub input: Vec<u8>,
+    /// How it was to be run.
+    pub options: JobOptions,
+    /// Its limits, and the terms of its audit.
+    pub terms: JobTerms,
+    /// The output as delivered.
+    pub output: Vec<u8>,
+    /// The output's token ids as delivered.
+    pub evidence: Vec<u8>,
+    /// What the worker stated.
+    pub attestation: Attestation<AccountId>,
+}
+
+/// One account's seats in a round.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct AuditorView<AccountId> {
+    /// Who.
+    pub who: AccountId,
+    /// How many seats.
+    pub seats: u32,
+    /// Whether it had left the market when it was drawn; its seats count as silent, without a fine.
+    pub vacant: bool,
+    /// What it committed.
+    pub commitment: Option<H256>,
+    /// What it revealed.
+    pub ballot: Option<Ballot>,
+}
+
+/// One round of an audit.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct RoundView<AccountId> {
+    /// Its number, from 0.
+    pub number: u8,
+    /// Its seed, once drawn.
+    pub seed: Option<H256>,
+    /// Whether it decides an appeal.
+    pub appeal: bool,
+    /// Who was drawn.
+    pub auditors: Vec<AuditorView<AccountId>>,
+    /// What it decided, if it did.
+    pub verdict: Option<Verdict>,
+}
+
+/// A bond.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct BondView<AccountId> {
+    /// Whose it is.
+    pub who: AccountId,
+    /// How much is held, in base units.
+    pub amount: Balance,
+}
+
+/// A job's audit, until its record is dropped.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct AuditView<AccountId> {
+    /// All rounds, oldest first; the last one may be running.
+    pub rounds: Vec<RoundView<AccountId>>,
+    /// Whether the result is right, as decided last; none while nothing was decided.
+    pub valid: Option<bool>,
+    /// Bond of the dispute that began the audit, if one did.
+    pub dispute: Option<BondView<AccountId>>,
+    /// Bond of the appeal, if there is one.
+    pub appeal: Option<BondView<AccountId>>,
+    /// Slashes that wait for their delay.
+    pub slashes: Vec<SlashView<AccountId>>,
+}
+
+/// A slash that waits for its delay. Governance can cancel it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct SlashView<AccountId> {
+    /// Who loses stake.
+    pub who: AccountId,
+    /// How much, in base units, if there is as much.
+    pub amount: Balance,
+    /// In which block.
+    pub at: BlockNumber,
+}
+
+/// A member of an audit pool.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct PoolMemberView<AccountId> {
+    /// Who.
+    pub who: AccountId,
+    /// The stake that weighs in draws, in base units.
+    pub stake: Balance,
 }

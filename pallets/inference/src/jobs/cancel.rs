@@ -13,14 +13,18 @@ impl<T: Config> Pallet<T> {
         match opened.job.state {
             JobState::Open { .. } => {}
             JobState::Claimed(_) => return Err(Error::<T>::CannotCancelClaimed.into()),
-            JobState::Review { .. } => return Err(Error::<T>::AlreadyDelivered.into()),
+            JobState::Delivered { .. }
+            | JobState::Audit { .. }
+            | JobState::Decided { .. }
+            | JobState::Review { .. } => return Err(Error::<T>::AlreadyDelivered.into()),
             JobState::Expired { .. } => return Err(Error::<T>::ClaimWindowOver.into()),
-            JobState::Settled { .. } | JobState::Cancelled { .. } => {
-                return Err(Error::<T>::JobIsFinal.into())
-            }
+            JobState::Slashing { .. }
+            | JobState::Settled { .. }
+            | JobState::Rejected { .. }
+            | JobState::Cancelled { .. } => return Err(Error::<T>::JobIsFinal.into()),
         }
         OpenJobs::<T>::remove(opened.job.model, job_key(id));
-        let refund = Self::close(id, &mut opened.job)?;
+        let refund = Self::close(id, &mut opened.job, None)?;
         let kept_until = Self::now().saturating_add(opened.job.terms.retention);
         opened.job.state = JobState::Cancelled { kept_until };
         Self::save(opened);

@@ -47,6 +47,11 @@ impl<T: Config> Pallet<T> {
             .checked_add(1)
             .ok_or(Error::<T>::TooManyClaims)?;
         let deliver_by = now.saturating_add(job.terms.deliver_window);
+        let probation = Self::is_on_probation(job, &offer);
+        let repeat_window = job.terms.audit.repeat_window;
+        let repeated = worker
+            .last_rejection
+            .is_some_and(|at| now <= at.saturating_add(repeat_window));
         job.state = JobState::Claimed(Claim {
             worker: who.clone(),
             prices: offer.prices,
@@ -54,6 +59,8 @@ impl<T: Config> Pallet<T> {
             exposure,
             claimed_at: now,
             deliver_by,
+            probation,
+            repeated,
         });
         OpenJobs::<T>::remove(job.model, job_key(id));
         Claims::<T>::insert(&who, job_key(id), ());
@@ -87,11 +94,15 @@ impl<T: Config> Pallet<T> {
                 return Err(Error::<T>::AlreadyClaimedByYou.into())
             }
             JobState::Claimed(_) => return Err(Error::<T>::AlreadyClaimed.into()),
-            JobState::Review { .. } => return Err(Error::<T>::AlreadyDelivered.into()),
+            JobState::Delivered { .. }
+            | JobState::Audit { .. }
+            | JobState::Decided { .. }
+            | JobState::Review { .. } => return Err(Error::<T>::AlreadyDelivered.into()),
             JobState::Expired { .. } => return Err(Error::<T>::ClaimWindowOver.into()),
-            JobState::Settled { .. } | JobState::Cancelled { .. } => {
-                return Err(Error::<T>::JobIsFinal.into())
-            }
+            JobState::Slashing { .. }
+            | JobState::Settled { .. }
+            | JobState::Rejected { .. }
+            | JobState::Cancelled { .. } => return Err(Error::<T>::JobIsFinal.into()),
         }
         ensure!(job.barred.as_ref() != Some(who), Error::<T>::BarredFromJob);
         let for_another = job

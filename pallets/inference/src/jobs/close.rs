@@ -7,40 +7,47 @@ use genesisflow_primitives::{Balance, BlockNumber, JobId};
 use sp_runtime::{DispatchError, DispatchResult};
 
 impl<T: Config> Pallet<T> {
-    /// Pays the worker and ends the job at block `at`.
+    /// Pays the worker of an unaudited result and ends the job at block `at`.
     pub(crate) fn settle(
         opened: &mut OpenedJob<T::AccountId>,
         claim: Claim<T::AccountId>,
         delivery: Delivery,
         at: BlockNumber,
     ) -> DispatchResult {
+        Self::pay_result(opened, &claim, &delivery)?;
+        Self::release_exposure(&claim, |_| ())?;
+        Self::close_result(opened, claim, delivery, false, at)
+    }
+
+    /// Splits the fee between protocol, audits and worker.
+    pub(crate) fn pay_result(
+        opened: &mut OpenedJob<T::AccountId>,
+        claim: &Claim<T::AccountId>,
+        delivery: &Delivery,
+    ) -> DispatchResult {
         let OpenedJob { id, job, .. } = opened;
         let fee = job.escrow;
         job.escrow = 0;
-        let split = Self::pay_fee(&job.requester, &claim.worker, fee, job.terms.protocol_share)?;
-        Self::release_exposure(&claim, |worker| {
-            worker.settled = worker.settled.saturating_add(1);
-        })?;
-        Self::close(*id, job)?;
+        let split = Self::pay_fee(job, &claim.worker, fee, delivery.premium)?;
+        Workers::<T>::mutate(&claim.worker, |worker| {
+            if let Some(worker) = worker {
+                worker.settled = worker.settled.saturating_add(1);
+            }
+        });
         Self::deposit_event(Event::JobSettled {
             job: *id,
             worker: claim.worker.clone(),
             paid: split.worker,
             protocol: split.protocol,
+            premium: split.premium,
         });
-        let kept_until = at.saturating_add(job.terms.retention);
-        job.state = JobState::Settled {
-            claim,
-            delivery,
-            kept_until,
-        };
         Ok(())
     }
 
     /// Ends a job that nobody ran, at block `at`.
     pub(crate) fn expire(opened: &mut OpenedJob<T::AccountId>, at: BlockNumber) -> DispatchResult {
         let OpenedJob { id, job, .. } = opened;
-        let refund = Self::close(*id, job)?;
+        let refund = Self::close(*id, job, None)?;
         let kept_until = at.saturating_add(job.terms.retention);
         job.state = JobState::Expired { kept_until };
         Self::deposit_event(Event::JobExpired { job: *id, refund });
@@ -49,15 +56,16 @@ impl<T: Config> Pallet<T> {
 
     /// Returns what is left of the escrow, drops input and evidence, and returns the deposit of
     /// everything but the record and the output. Returns the amount of escrow.
-    pub(crate) fn close(id: JobId, job: &mut Job<T::AccountId>) -> Result<Balance, DispatchError> {
+    pub(crate) fn close(
+        id: JobId,
+        job: &mut Job<T::AccountId>,
+        delivery: Option<&Delivery>,
+    ) -> Result<Balance, DispatchError> {
         let refund = job.escrow;
         job.escrow = 0;
         Self::release(HoldReason::JobEscrow, &job.requester, refund)?;
 
-        let kept_bytes = job
-            .state
-            .delivery()
-            .map_or(0, |delivery| delivery.output_len);
+        let kept_bytes = delivery.map_or(0, |delivery| delivery.output_len);
         let kept = job
             .terms
             .deposit_per_byte
@@ -73,6 +81,9 @@ impl<T: Config> Pallet<T> {
 
         Inputs::<T>::remove(id);
         Evidence::<T>::remove(id);
+        if let Some(period) = job.pool {
+            Self::leave_pool(job.model, period);
+        }
         Self::end_job_on_model(job.model)?;
         Ok(refund)
     }

@@ -36,6 +36,8 @@ impl<T: Config> Pallet<T> {
             .deposit
             .checked_sub(job.terms.delivery_fee)
             .ok_or_else(|| Self::corrupted("a delivery that was not prepaid"))?;
+        let audit = Self::audit_chance(job, &claim, fee);
+        let (audit_chance, premium) = audit.unwrap_or_default();
         let delivery = Delivery {
             output_hash: content_hash(&output),
             output_len,
@@ -45,8 +47,9 @@ impl<T: Config> Pallet<T> {
             trace: result.trace,
             engine_version: result.engine_version,
             fee,
+            audit_chance,
+            premium,
         };
-        let review_until = now.saturating_add(job.terms.review_window);
 
         Self::release(HoldReason::JobEscrow, &job.requester, refund)?;
         Self::pay(
@@ -70,11 +73,22 @@ impl<T: Config> Pallet<T> {
         Outputs::<T>::insert(id, output);
         Evidence::<T>::insert(id, evidence);
         let output_hash = delivery.output_hash;
-        job.state = JobState::Review {
-            claim,
-            delivery,
-            until: review_until,
+        job.state = if audit.is_some() {
+            JobState::Delivered {
+                claim,
+                delivery,
+                accepted: false,
+                delivered_at: now,
+                until: now.saturating_add(job.terms.audit.seed_blocks),
+            }
+        } else {
+            JobState::Review {
+                claim,
+                delivery,
+                until: now.saturating_add(job.terms.review_window),
+            }
         };
+        let until = job.state.until();
         let attestation = job
             .attestation(id)
             .ok_or_else(|| Self::corrupted("a delivered job without a result"))?
@@ -89,8 +103,20 @@ impl<T: Config> Pallet<T> {
             fault: result.fault,
             fee,
             refund,
-            review_until,
+            audit_chance,
+            until,
         });
+        Ok(())
+    }
+
+    /// Whether a delivery of this account would be taken now, as far as its standing goes.
+    pub(crate) fn check_deliver_standing(
+        who: &T::AccountId,
+        id: JobId,
+    ) -> Result<(), DispatchError> {
+        let opened = Self::open(id)?;
+        let claim = Self::ensure_deliverable(&opened.job, who)?;
+        ensure!(Self::now() <= claim.deliver_by, Error::<T>::TooLate);
         Ok(())
     }
 
@@ -104,15 +130,11 @@ impl<T: Config> Pallet<T> {
             _ if job.barred.as_ref() == Some(who) => Error::<T>::TooLate,
             JobState::Claimed(_) => Error::<T>::NotYourClaim,
             JobState::Open { .. } => Error::<T>::NotClaimed,
-            JobState::Review { claim, .. } | JobState::Settled { claim, .. }
-                if claim.worker == *who =>
-            {
+            state if state.claim().is_some_and(|claim| claim.worker == *who) => {
                 Error::<T>::AlreadyDelivered
             }
-            JobState::Review { .. } => Error::<T>::NotYourClaim,
-            JobState::Settled { .. } | JobState::Cancelled { .. } | JobState::Expired { .. } => {
-                Error::<T>::JobIsFinal
-            }
+            state if state.status().is_final() => Error::<T>::JobIsFinal,
+            _ => Error::<T>::NotYourClaim,
         };
         Err(error.into())
     }

@@ -11,15 +11,17 @@ mod deliver;
 mod overdue;
 pub(crate) mod submit;
 
+pub(crate) use overdue::Step;
 pub use submit::Request;
 
-use crate::{Agenda, Config, Error, Inputs, Jobs, OpenJobs, Outputs, Pallet};
+use crate::{Agenda, Audits, Config, Error, Inputs, Jobs, OpenJobs, Outputs, Pallet};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use genesisflow_primitives::{
     Attestation, Balance, BlockNumber, Fault, JobId, JobOptions, JobStatus, JobTerms, ModelId,
     Prices, Usage, H256,
 };
 use scale_info::TypeInfo;
+use sp_runtime::Perbill;
 use sp_runtime::{traits::BlockNumberProvider, DispatchError};
 
 /// A job's record.
@@ -45,6 +47,8 @@ pub struct Job<AccountId> {
     pub directed: Option<Directed<AccountId>>,
     /// The worker that was late with it once. There is none on its first way.
     pub barred: Option<AccountId>,
+    /// Period of the audit pool that it refers to; none if the model had no pool.
+    pub pool: Option<u32>,
     /// What was fixed when it was submitted.
     pub terms: JobTerms,
     /// The most that it may cost, in base units.
@@ -68,8 +72,7 @@ pub struct Directed<AccountId> {
     pub until: BlockNumber,
 }
 
-/// Where a job stands. The gaps in the encoding keep the place of results under audit (2 to 4) and
-/// rejected ones (11).
+/// Where a job stands.
 #[derive(
     Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]
@@ -83,6 +86,40 @@ pub enum JobState<AccountId> {
     /// A worker runs it.
     #[codec(index = 1)]
     Claimed(Claim<AccountId>),
+    /// A result is there; the blocks that decide whether it is audited are still to come.
+    #[codec(index = 2)]
+    Delivered {
+        /// Under which claim.
+        claim: Claim<AccountId>,
+        /// The result.
+        delivery: Delivery,
+        /// Whether the requester has accepted it. It is still audited if the draw says so.
+        accepted: bool,
+        /// The block of the delivery.
+        delivered_at: BlockNumber,
+        /// Last of the blocks that decide.
+        until: BlockNumber,
+    },
+    /// Auditors check the result.
+    #[codec(index = 3)]
+    Audit {
+        /// Under which claim.
+        claim: Claim<AccountId>,
+        /// The result.
+        delivery: Delivery,
+        /// Last block of the present phase.
+        until: BlockNumber,
+    },
+    /// The audit is over unless somebody appeals.
+    #[codec(index = 4)]
+    Decided {
+        /// Under which claim.
+        claim: Claim<AccountId>,
+        /// The result.
+        delivery: Delivery,
+        /// Last block in which an appeal is possible.
+        until: BlockNumber,
+    },
     /// A result is there, and its fee is still in escrow.
     #[codec(index = 5)]
     Review {
@@ -93,9 +130,31 @@ pub enum JobState<AccountId> {
         /// Last block in which nothing happens unless the requester accepts.
         until: BlockNumber,
     },
+    /// The outcome of an audit is final and paid; slashes wait for their delay.
+    #[codec(index = 6)]
+    Slashing {
+        /// Under which claim.
+        claim: Claim<AccountId>,
+        /// The result.
+        delivery: Delivery,
+        /// Whether the result was wrong.
+        rejected: bool,
+        /// Last block of the delay.
+        until: BlockNumber,
+    },
     /// The worker was paid.
     #[codec(index = 10)]
     Settled {
+        /// Under which claim.
+        claim: Claim<AccountId>,
+        /// The result.
+        delivery: Delivery,
+        /// Last block in which the record is kept.
+        kept_until: BlockNumber,
+    },
+    /// The result was wrong.
+    #[codec(index = 11)]
+    Rejected {
         /// Under which claim.
         claim: Claim<AccountId>,
         /// The result.
@@ -134,6 +193,11 @@ pub struct Claim<AccountId> {
     pub claimed_at: BlockNumber,
     /// Last block in which the result is taken.
     pub deliver_by: BlockNumber,
+    /// Whether the worker's record on the model was short: the result is audited for certain.
+    pub probation: bool,
+    /// Whether another result of the worker had been rejected shortly before: the whole stake
+    /// answers.
+    pub repeated: bool,
 }
 
 /// What a worker delivered, without the bytes.
@@ -157,6 +221,10 @@ pub struct Delivery {
     pub engine_version: u32,
     /// What it costs.
     pub fee: Balance,
+    /// The chance that it is audited.
+    pub audit_chance: Perbill,
+    /// What its fee pays for audits.
+    pub premium: Balance,
 }
 
 impl<AccountId> JobState<AccountId> {
@@ -165,7 +233,12 @@ impl<AccountId> JobState<AccountId> {
         match self {
             Self::Open { .. } => JobStatus::Open,
             Self::Claimed(_) => JobStatus::Claimed,
+            Self::Delivered { .. } => JobStatus::Delivered,
+            Self::Audit { .. } => JobStatus::Audit,
+            Self::Decided { .. } => JobStatus::Decided,
             Self::Review { .. } => JobStatus::Review,
+            Self::Slashing { .. } => JobStatus::Slashing,
+            Self::Rejected { .. } => JobStatus::Rejected,
             Self::Settled { .. } => JobStatus::Settled,
             Self::Cancelled { .. } => JobStatus::Cancelled,
             Self::Expired { .. } => JobStatus::Expired,
@@ -177,8 +250,13 @@ impl<AccountId> JobState<AccountId> {
         match self {
             Self::Open { claim_by } => *claim_by,
             Self::Claimed(claim) => claim.deliver_by,
-            Self::Review { until, .. } => *until,
+            Self::Delivered { until, .. }
+            | Self::Audit { until, .. }
+            | Self::Decided { until, .. }
+            | Self::Review { until, .. }
+            | Self::Slashing { until, .. } => *until,
             Self::Settled { kept_until, .. }
+            | Self::Rejected { kept_until, .. }
             | Self::Cancelled { kept_until }
             | Self::Expired { kept_until } => *kept_until,
         }
@@ -192,9 +270,14 @@ impl<AccountId> JobState<AccountId> {
     /// The claim, from the claim on.
     pub fn claim(&self) -> Option<&Claim<AccountId>> {
         match self {
-            Self::Claimed(claim) | Self::Review { claim, .. } | Self::Settled { claim, .. } => {
-                Some(claim)
-            }
+            Self::Claimed(claim)
+            | Self::Delivered { claim, .. }
+            | Self::Audit { claim, .. }
+            | Self::Decided { claim, .. }
+            | Self::Review { claim, .. }
+            | Self::Slashing { claim, .. }
+            | Self::Settled { claim, .. }
+            | Self::Rejected { claim, .. } => Some(claim),
             Self::Open { .. } | Self::Cancelled { .. } | Self::Expired { .. } => None,
         }
     }
@@ -202,8 +285,17 @@ impl<AccountId> JobState<AccountId> {
     /// The result, from the delivery on.
     pub fn delivery(&self) -> Option<&Delivery> {
         match self {
-            Self::Review { delivery, .. } | Self::Settled { delivery, .. } => Some(delivery),
-            _ => None,
+            Self::Delivered { delivery, .. }
+            | Self::Audit { delivery, .. }
+            | Self::Decided { delivery, .. }
+            | Self::Review { delivery, .. }
+            | Self::Slashing { delivery, .. }
+            | Self::Settled { delivery, .. }
+            | Self::Rejected { delivery, .. } => Some(delivery),
+            Self::Open { .. }
+            | Self::Claimed(_)
+            | Self::Cancelled { .. }
+            | Self::Expired { .. } => None,
         }
     }
 }
@@ -251,10 +343,11 @@ impl<T: Config> Pallet<T> {
         })
     }
 
-    /// Reads a job and applies what is overdue first.
+    /// Reads a job and applies what is overdue first, but for the steps of an audit: those move
+    /// many seats and are left to `progress_job`, so that no other call has to be charged for them.
     pub(crate) fn open_now(id: JobId) -> Result<OpenedJob<T::AccountId>, DispatchError> {
         let opened = Self::open(id)?;
-        match Self::move_on(opened, Self::now())? {
+        match Self::catch_up(opened, Self::now())? {
             Some(opened) => Ok(opened),
             None => Err(Error::<T>::JobUnknown.into()),
         }
@@ -289,6 +382,7 @@ impl<T: Config> Pallet<T> {
         Jobs::<T>::remove(id);
         Inputs::<T>::remove(id);
         Outputs::<T>::remove(id);
+        Audits::<T>::remove(id);
     }
 }
 

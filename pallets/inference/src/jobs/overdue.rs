@@ -9,49 +9,157 @@ use frame_support::{ensure, traits::Get};
 use genesisflow_primitives::{pricing, Balance, BlockNumber, JobId};
 use sp_runtime::{DispatchError, DispatchResult, Permill};
 
+/// Whether a job's record is still needed.
+enum Kept {
+    Kept,
+    Dropped,
+}
+
+/// What kind of work a job's next transition is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The job's own record and one or two accounts.
+    Plain,
+    /// A draw, or the end of a phase: the pool and up to seven accounts.
+    Round,
+    /// The end of an audit or of a slash delay: every seat of every round.
+    Outcome,
+}
+
+impl<AccountId> JobState<AccountId> {
+    /// What the transition at the state's deadline takes.
+    pub(crate) fn next_step(&self) -> Step {
+        match self {
+            Self::Delivered { .. } | Self::Audit { .. } => Step::Round,
+            Self::Decided { .. } | Self::Slashing { .. } => Step::Outcome,
+            Self::Open { .. }
+            | Self::Claimed(_)
+            | Self::Review { .. }
+            | Self::Settled { .. }
+            | Self::Rejected { .. }
+            | Self::Cancelled { .. }
+            | Self::Expired { .. } => Step::Plain,
+        }
+    }
+}
+
 impl<T: Config> Pallet<T> {
-    /// `progress_job`, and one step of the agenda.
+    /// `progress_job`, and one entry of the agenda: one step of any kind, and the plain ones that
+    /// follow from it. If more is overdue, the job is still in the agenda.
     pub(crate) fn do_progress(id: JobId) -> DispatchResult {
-        let opened = Self::open(id)?;
+        let mut opened = Self::open(id)?;
         let now = Self::now();
         ensure!(opened.job.state.due() <= now, Error::<T>::NothingDue);
-        if let Some(opened) = Self::move_on(opened, now)? {
-            Self::save(opened);
+        let mut kept = Self::step(&mut opened)?;
+        while matches!(kept, Kept::Kept)
+            && opened.job.state.due() <= now
+            && opened.job.state.next_step() == Step::Plain
+        {
+            kept = Self::step(&mut opened)?;
+        }
+        match kept {
+            Kept::Kept => Self::save(opened),
+            Kept::Dropped => Self::remove(opened),
         }
         Ok(())
     }
 
     /// Applies to a job all that is overdue at `now`. None if that ended with its record.
     ///
-    /// At most three steps: late and open again, expired, dropped.
-    pub(crate) fn move_on(
+    /// At most three steps: late and open again, expired, dropped. An overdue step of an audit is
+    /// refused.
+    pub(crate) fn catch_up(
         mut opened: OpenedJob<T::AccountId>,
         now: BlockNumber,
     ) -> Result<Option<OpenedJob<T::AccountId>>, DispatchError> {
         while opened.job.state.due() <= now {
-            match opened.job.state.clone() {
-                JobState::Open { claim_by } => {
-                    OpenJobs::<T>::remove(opened.job.model, job_key(opened.id));
-                    Self::expire(&mut opened, claim_by)?;
-                }
-                JobState::Claimed(claim) => Self::late(&mut opened, claim)?,
-                JobState::Review {
-                    claim,
-                    delivery,
-                    until,
-                } => Self::settle(&mut opened, claim, delivery, until)?,
-                JobState::Settled { .. }
-                | JobState::Cancelled { .. }
-                | JobState::Expired { .. } => {
-                    let OpenedJob { id, job, .. } = &opened;
-                    Self::release(HoldReason::JobDeposit, &job.requester, job.deposit)?;
-                    Self::deposit_event(Event::JobDropped { job: *id });
-                    Self::remove(opened);
-                    return Ok(None);
-                }
+            ensure!(
+                opened.job.state.next_step() == Step::Plain,
+                Error::<T>::ProgressFirst
+            );
+            if let Kept::Dropped = Self::step(&mut opened)? {
+                Self::remove(opened);
+                return Ok(None);
             }
         }
         Ok(Some(opened))
+    }
+
+    /// Makes the transition of the deadline that a job has passed.
+    fn step(opened: &mut OpenedJob<T::AccountId>) -> Result<Kept, DispatchError> {
+        let id = opened.id;
+        match opened.job.state.clone() {
+            JobState::Open { claim_by } => {
+                OpenJobs::<T>::remove(opened.job.model, job_key(id));
+                Self::expire(opened, claim_by)?;
+            }
+            JobState::Claimed(claim) => Self::late(opened, claim)?,
+            JobState::Delivered {
+                claim,
+                delivery,
+                accepted,
+                delivered_at,
+                until,
+            } => {
+                if Self::draw_hits(id, &opened.job, &delivery, delivered_at) {
+                    Self::draw_first_round(opened, claim, delivery, until)?;
+                } else if accepted {
+                    Self::settle(opened, claim, delivery, until)?;
+                } else {
+                    let review_until = until.saturating_add(opened.job.terms.review_window);
+                    opened.job.state = JobState::Review {
+                        claim,
+                        delivery,
+                        until: review_until,
+                    };
+                    Self::deposit_event(Event::AuditMissed {
+                        job: id,
+                        review_until,
+                    });
+                }
+            }
+            JobState::Audit {
+                claim,
+                delivery,
+                until,
+            } => {
+                let mut under = Self::under_audit(id, claim, delivery)?;
+                let next = Self::end_phase(id, &opened.job, &mut under, until)?;
+                Self::close_audit(opened, under, next);
+            }
+            JobState::Decided {
+                claim,
+                delivery,
+                until,
+            } => {
+                let under = Self::under_audit(id, claim, delivery)?;
+                Self::finish_audit(opened, under, until)?;
+            }
+            JobState::Review {
+                claim,
+                delivery,
+                until,
+            } => Self::settle(opened, claim, delivery, until)?,
+            JobState::Slashing {
+                claim,
+                delivery,
+                rejected,
+                until,
+            } => {
+                let under = Self::under_audit(id, claim, delivery)?;
+                Self::execute_slashes(opened, under, rejected, until)?;
+            }
+            JobState::Settled { .. }
+            | JobState::Rejected { .. }
+            | JobState::Cancelled { .. }
+            | JobState::Expired { .. } => {
+                let job = &opened.job;
+                Self::release(HoldReason::JobDeposit, &job.requester, job.deposit)?;
+                Self::deposit_event(Event::JobDropped { job: id });
+                return Ok(Kept::Dropped);
+            }
+        }
+        Ok(Kept::Kept)
     }
 
     /// A worker did not deliver: it compensates the requester. The first time the job is open
@@ -88,6 +196,7 @@ impl<T: Config> Pallet<T> {
         late_share: Permill,
     ) -> Result<Balance, DispatchError> {
         let due = pricing::share_of(claim.worst_case_fee, late_share);
+        let period = Self::current_period();
         let mut paid = 0;
         let mut books_right = true;
         Self::release_exposure(claim, |worker| {
@@ -98,7 +207,7 @@ impl<T: Config> Pallet<T> {
                 .map(|left| worker.claims = left)
                 .is_some();
             paid = due.min(worker.stake);
-            books_right &= worker.lose(paid).is_some();
+            books_right &= worker.lose(period, paid).is_some();
         })?;
         ensure!(
             books_right,

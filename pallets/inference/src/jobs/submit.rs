@@ -4,8 +4,9 @@
 use super::{Directed, Job, JobState};
 use crate::{
     models::Model, Config, Error, Event, HoldReason, Inputs, MarketParameters, Models, NextJobId,
-    OfferCounts, Offers, Pallet, Workers,
+    Pallet, Pools, Workers,
 };
+use alloc::vec::Vec;
 use frame_support::ensure;
 use genesisflow_primitives::{
     content_hash, job::OptionsError, pricing, Balance, BlockNumber, Input, JobConditions,
@@ -72,10 +73,11 @@ impl Deposit {
 }
 
 impl<T: Config> Pallet<T> {
+    /// Returns whether an audit pool had to be made, which takes weight of its own.
     pub(crate) fn do_submit(
         requester: T::AccountId,
         request: Request<T::AccountId>,
-    ) -> DispatchResult {
+    ) -> Result<bool, DispatchError> {
         let now = Self::now();
         let crate::ParameterSet {
             revision,
@@ -89,7 +91,7 @@ impl<T: Config> Pallet<T> {
         let max_input_units = Self::check_price(&request, input_len, &model, &parameters)?;
         let (open_window, deliver_window) =
             Self::check_windows(&request.conditions, now, &parameters)?;
-        Self::check_conditions(&request, &requester)?;
+        Self::check_worker(&request.conditions)?;
 
         let deposit = Deposit::of(&parameters, input_len, request.max_output)
             .ok_or(Error::<T>::AmountTooLarge)?;
@@ -104,7 +106,14 @@ impl<T: Config> Pallet<T> {
         Self::hold(HoldReason::JobEscrow, &requester, request.max_fee)?;
         Self::hold(HoldReason::JobDeposit, &requester, held)?;
 
+        let made_pool = !Pools::<T>::contains_key(request.model, Self::current_period());
+        let pool = Self::use_pool(request.model);
+        Self::check_auditors(&request, &requester, pool)?;
         let claim_by = now.saturating_add(open_window);
+        let replay_blocks = model
+            .terms
+            .replay_blocks(max_input_units.saturating_add(request.max_output))
+            .ok_or(Error::<T>::AmountTooLarge)?;
         let input_hash = content_hash(&request.input);
         let terms = JobTerms {
             revision,
@@ -124,6 +133,7 @@ impl<T: Config> Pallet<T> {
             record_deposit: parameters.job_deposit,
             deposit_per_byte: parameters.job_deposit_per_byte,
             delivery_fee: deposit.delivery,
+            audit: parameters.audit_terms(model.terms.seat_pay, replay_blocks),
         };
         let Request {
             model: model_id,
@@ -149,6 +159,7 @@ impl<T: Config> Pallet<T> {
                 until: now.saturating_add(parameters.exclusive_window),
             }),
             barred: None,
+            pool,
             terms,
             max_fee,
             escrow: max_fee,
@@ -167,7 +178,7 @@ impl<T: Config> Pallet<T> {
             max_fee,
             claim_by,
         });
-        Ok(())
+        Ok(made_pool)
     }
 
     fn check_input(input: &Input) -> Result<u32, DispatchError> {
@@ -216,8 +227,8 @@ impl<T: Config> Pallet<T> {
         let worst_case =
             pricing::fee(lowest, most, model.terms.min_fee).ok_or(Error::<T>::AmountTooLarge)?;
         ensure!(*max_fee >= worst_case, Error::<T>::EscrowTooSmall);
-        // The protocol's share may have grown since the model was registered.
-        Self::ensure_min_fee_payable(&model.terms, parameters.protocol_share)?;
+        // The shares may have grown since the model was registered.
+        Self::ensure_min_fee_payable(&model.terms, parameters)?;
         Ok(max_input_units)
     }
 
@@ -251,27 +262,32 @@ impl<T: Config> Pallet<T> {
         Ok((open_window, deliver_window))
     }
 
-    fn check_conditions(
-        request: &Request<T::AccountId>,
-        requester: &T::AccountId,
-    ) -> DispatchResult {
-        let Request {
-            model, conditions, ..
-        } = request;
+    fn check_worker(conditions: &JobConditions<T::AccountId>) -> DispatchResult {
         if let Some(worker) = &conditions.worker {
             ensure!(
                 Workers::<T>::contains_key(worker),
                 Error::<T>::DirectedToNoWorker
             );
         }
-        if conditions.min_auditors > 0 {
-            let own = u32::from(Offers::<T>::contains_key(model, requester));
-            let others = OfferCounts::<T>::get(model).saturating_sub(own);
-            ensure!(
-                others >= conditions.min_auditors,
-                Error::<T>::TooFewAuditors
-            );
+        Ok(())
+    }
+
+    /// Checks that enough accounts could be drawn, whoever of them becomes the worker.
+    fn check_auditors(
+        request: &Request<T::AccountId>,
+        requester: &T::AccountId,
+        pool: Option<u32>,
+    ) -> DispatchResult {
+        let wanted = request.conditions.min_auditors;
+        if wanted == 0 {
+            return Ok(());
         }
+        let members = pool.map_or_else(Vec::new, |period| Self::pool(request.model, period));
+        let others = members.iter().filter(|member| member.who != *requester);
+        ensure!(
+            others.count() >= wanted as usize,
+            Error::<T>::TooFewAuditors
+        );
         Ok(())
     }
 }

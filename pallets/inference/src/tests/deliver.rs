@@ -54,7 +54,9 @@ fn a_delivery_is_metered_and_the_rest_of_the_escrow_is_back_at_once() {
                 fault: None,
                 fee,
                 refund: MAX_FEE - fee,
-                review_until: 16
+                // Nobody is there to audit it.
+                audit_chance: sp_runtime::Perbill::zero(),
+                until: 16
             }]
         );
     });

@@ -3,13 +3,16 @@
 mod cancel;
 mod claim;
 mod deliver;
+mod extension;
 mod lateness;
 mod models;
 mod money;
 mod offers;
 mod parameters;
+mod pools;
 mod progress;
 mod pruning;
+mod randomness;
 mod sequences;
 mod settle;
 mod submit;

@@ -38,7 +38,7 @@ fn unsound_parameters_are_refused_each_with_its_reason() {
             Error::ParameterDefaultAboveMaximum,
         );
         refuses(
-            || set(|p| p.unbonding_period = 65),
+            || set(|p| p.unbonding_period = p.longest_claim()),
             Error::ParameterUnbondingTooShort,
         );
         refuses(
@@ -77,7 +77,7 @@ fn everything_else(p: &mut Parameters) {
         max_deliver_window: 1,
         review_window: 90,
         retention: 900,
-        unbonding_period: 900,
+        unbonding_period: 15_000,
         protocol_share: Permill::from_percent(9),
         late_share: Permill::from_percent(1),
         exposure_factor: 1,
@@ -89,6 +89,27 @@ fn everything_else(p: &mut Parameters) {
         job_deposit_per_byte: 9,
         delivery_fee: 999,
         delivery_fee_per_byte: 9,
+        pool_period: 77,
+        seed_blocks: 9,
+        commit_window: 99,
+        reveal_window: 99,
+        appeal_window: 99,
+        slash_delay: 99,
+        repeat_window: 99,
+        first_seats: 5,
+        second_seats: 9,
+        appeal_seats: 11,
+        fined_audits: 9,
+        probation_jobs: 9,
+        least_audit_chance: Permill::from_percent(9),
+        audit_chance_factor_milli: 9_999,
+        premium_percent: 101,
+        premium_cap: Permill::from_percent(9),
+        bond_share: Permill::from_percent(99),
+        bond_floor: 999,
+        wrong_fine: Permill::from_percent(9),
+        silent_fine: Permill::from_percent(8),
+        silent_fine_pays: 9,
     };
 }
 

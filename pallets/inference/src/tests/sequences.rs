@@ -278,7 +278,9 @@ fn play(action: &Action) -> Result<(), DispatchError> {
             vec![b'a'; usize::from(len % 32)],
             u32::from(max_output % 44),
             Balance::from(fee % 4_096),
-        ),
+        )
+        .map(drop)
+        .map_err(|refusal| refusal.error),
         Action::SubmitWith {
             who,
             which,
@@ -301,7 +303,9 @@ fn play(action: &Action) -> Result<(), DispatchError> {
                 worker: to.map(person),
                 min_auditors: u32::from(open % 3 == 0),
             },
-        ),
+        )
+        .map(drop)
+        .map_err(|refusal| refusal.error),
         Action::Claim { who, job } => {
             let selector = who;
             // Usually by somebody who could, if there is anybody.
@@ -366,6 +370,8 @@ fn play(action: &Action) -> Result<(), DispatchError> {
                 None => pick(job, JobStatus::Settled),
             };
             Inference::progress_job(signed(person(who)), job)
+                .map(drop)
+                .map_err(|refusal| refusal.error)
         }
         Action::Pass { blocks, idle } => {
             // Mostly a few blocks, sometimes many.

@@ -26,7 +26,8 @@ fn accepting_pays_worker_and_protocol() {
                 job,
                 worker: BOB,
                 paid: FEE - 1,
-                protocol: 1
+                protocol: 1,
+                premium: 0
             }]
         );
         // Only the record and the four bytes of output are still deposited for.

@@ -2,9 +2,10 @@
 
 use crate::{mock::*, primitives::*, Error, Event, HoldReason, Inputs};
 use frame_support::assert_ok;
-use sp_runtime::{traits::BadOrigin, DispatchResult};
+use frame_support::pallet_prelude::DispatchResultWithPostInfo;
+use sp_runtime::traits::BadOrigin;
 
-fn submit_as(input: &[u8], max_output: u32, max_fee: Balance) -> DispatchResult {
+fn submit_as(input: &[u8], max_output: u32, max_fee: Balance) -> DispatchResultWithPostInfo {
     Inference::submit_job(signed(ALICE), model(), input.to_vec(), max_output, max_fee)
 }
 
@@ -12,7 +13,7 @@ fn conditions() -> JobConditions<AccountId> {
     JobConditions::default()
 }
 
-fn with_options(options: JobOptions) -> DispatchResult {
+fn with_options(options: JobOptions) -> DispatchResultWithPostInfo {
     Inference::submit_job_with(
         signed(ALICE),
         model(),

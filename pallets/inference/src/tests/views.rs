@@ -1,6 +1,9 @@
 //! Reading the market.
 
-use crate::{mock::*, primitives::*};
+use crate::{
+    mock::*,
+    primitives::{views::Content, *},
+};
 use frame_support::assert_ok;
 
 #[test]
@@ -131,8 +134,8 @@ fn offers_come_with_what_is_left_of_them() {
 #[test]
 fn a_model_can_be_rebuilt_from_the_chain_alone() {
     market(|| {
-        let bytes = Inference::manifest(model()).unwrap();
-        assert_eq!(ModelManifest::parse(&bytes), Ok(manifest()));
+        let content = Inference::manifest(model()).unwrap();
+        assert_eq!(ModelManifest::parse(&content.bytes), Ok(manifest()));
         let view = Inference::model(model()).unwrap();
         assert_eq!(
             (view.owner, view.name.as_slice()),
@@ -149,7 +152,8 @@ fn an_overdue_job_says_so() {
         jump_to(22);
         let view = Inference::job(job).unwrap();
         assert_eq!((view.status, view.overdue), (JobStatus::Open, true));
-        assert_eq!(Inference::job_input(job), Some(INPUT.as_bytes().to_vec()));
+        let bytes = INPUT.as_bytes().to_vec();
+        assert_eq!(Inference::job_input(job), Some(Content { bytes }));
         assert_ok!(Inference::progress_job(signed(EVE), job));
         assert_eq!(Inference::job_input(job), None);
     });

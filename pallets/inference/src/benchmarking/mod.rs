@@ -1,178 +1,22 @@
-//! Benchmarks: every call in its worst case, and the pieces of `on_idle`.
+//! Benchmarks: every call in its worst case, and the pieces of the hooks.
 
+mod audits;
+mod market;
+
+use self::{audits::*, market::*};
 use super::*;
-use crate::{jobs::Request, primitives::*};
-use alloc::{vec, vec::Vec};
-use codec::Encode;
+use crate::{
+    agenda::DueKey, audits::Phase, jobs::Request, primitives::audit::MaxPoolSize, primitives::*,
+    randomness::RANDOMNESS_KEPT,
+};
+use alloc::vec;
 use frame_benchmarking::v2::*;
 use frame_support::{
     assert_ok,
-    traits::{
-        fungible::{Inspect, Unbalanced},
-        tokens::Precision,
-        EnsureOrigin, Get,
-    },
+    traits::{EnsureOrigin, Get},
     weights::WeightMeter,
 };
 use frame_system::RawOrigin;
-use sp_runtime::{traits::BlockNumberProvider, Percent};
-
-/// Most output units of the benchmarks' model: enough for the largest evidence in 1-byte ids.
-const MAX_OUTPUT: u32 = 20_000;
-
-fn account_with_funds<T: Config>(name: &'static str) -> T::AccountId {
-    let who: T::AccountId = account(name, 0, 0);
-    let amount = 1_000_000 * GEN;
-    assert_ok!(T::Currency::increase_balance(
-        &who,
-        amount,
-        Precision::Exact
-    ));
-    T::Currency::set_total_issuance(T::Currency::total_issuance() + amount);
-    who
-}
-
-/// Starts at block 1 with the parameters of a real network and a treasury that exists.
-fn set_up<T: Config>() {
-    go_to::<T>(1);
-    assert_ok!(Pallet::<T>::do_set_parameters(Parameters::default()));
-    let treasury = T::TreasuryAccount::get();
-    let amount = T::Currency::minimum_balance();
-    assert_ok!(T::Currency::increase_balance(
-        &treasury,
-        amount,
-        Precision::Exact
-    ));
-    T::Currency::set_total_issuance(T::Currency::total_issuance() + amount);
-}
-
-fn go_to<T: Config>(block: BlockNumber) {
-    T::BlockNumberProvider::set_block_number(block);
-}
-
-fn file(role: FileRole, path: Vec<u8>) -> ModelFile {
-    let path = path.try_into().expect("at most 128 bytes");
-    ModelFile {
-        role,
-        path,
-        sha256: H256::repeat_byte(1),
-        size: 1,
-    }
-}
-
-/// A manifest of about `len` bytes, at least those of its necessary parts.
-fn manifest<T: Config>(len: u32) -> ManifestBytes {
-    let mut manifest = ModelManifest {
-        name: b"benchmark".to_vec().try_into().expect("short"),
-        task: Task::TextGeneration,
-        architecture: b"llama".to_vec().try_into().expect("short"),
-        canonical_version: 1,
-        files: vec![
-            file(FileRole::Config, b"config.json".to_vec()),
-            file(FileRole::Tokenizer, b"tokenizer.json".to_vec()),
-            file(FileRole::Weights, b"model.safetensors".to_vec()),
-        ]
-        .try_into()
-        .expect("three files"),
-        stop_tokens: Default::default(),
-        limits: ModelLimits {
-            context: 60_000,
-            max_output: MAX_OUTPUT,
-            prompt_overhead: 100,
-        },
-        sources: Default::default(),
-        terms: ModelTerms {
-            min_price_input: 1,
-            min_price_output: 1,
-            min_fee: 2 * T::Currency::minimum_balance() + 1,
-            replay_rate: 1_000,
-            seat_pay: Percent::from_percent(10),
-        },
-    };
-    for part in 0..61u8 {
-        let mut path = vec![b'a'; 126];
-        path.extend([b'0' + part / 10, b'0' + part % 10]);
-        let longer = file(FileRole::Weights, path);
-        if manifest.encoded_size() + longer.encoded_size() > len as usize {
-            break;
-        }
-        manifest.files.try_push(longer).expect("at most 64 files");
-    }
-    manifest.encode().try_into().expect("fits")
-}
-
-/// Registers the benchmarks' model.
-fn model<T: Config>() -> (T::AccountId, ModelId) {
-    let owner = account_with_funds::<T>("owner");
-    let manifest = manifest::<T>(600);
-    let id = ModelManifest::id_of(&manifest);
-    assert_ok!(Pallet::<T>::do_register_model(owner.clone(), manifest));
-    (owner, id)
-}
-
-/// A worker that offers the model.
-fn worker<T: Config>(name: &'static str, model: ModelId) -> T::AccountId {
-    let who = account_with_funds::<T>(name);
-    assert_ok!(Pallet::<T>::do_register_worker(
-        who.clone(),
-        100_000 * GEN,
-        Endpoint::default()
-    ));
-    assert_ok!(Pallet::<T>::do_set_offer(who.clone(), model, PRICES, 10));
-    who
-}
-
-const PRICES: Prices = Prices {
-    input: 1,
-    output: 1,
-};
-
-fn request<T: Config>(model: ModelId, len: u32) -> Request<T::AccountId> {
-    Request {
-        model,
-        input: vec![b'a'; len as usize].try_into().expect("at most 16 KiB"),
-        max_output: MAX_OUTPUT,
-        max_fee: 10 * GEN,
-        options: JobOptions::default(),
-        conditions: JobConditions::default(),
-    }
-}
-
-/// A requester with a job of the largest input.
-fn job<T: Config>(model: ModelId) -> (T::AccountId, JobId) {
-    let requester = account_with_funds::<T>("requester");
-    let id = NextJobId::<T>::get();
-    assert_ok!(Pallet::<T>::do_submit(
-        requester.clone(),
-        request::<T>(model, 16_384)
-    ));
-    (requester, id)
-}
-
-/// The last job of a retired model, claimed by a worker that will be late.
-fn claimed_on_retired<T: Config>() -> (T::AccountId, JobId, T::AccountId, ModelId) {
-    set_up::<T>();
-    let (owner, model) = model::<T>();
-    let worker = worker::<T>("worker", model);
-    let (requester, job) = job::<T>(model);
-    assert_ok!(Pallet::<T>::do_claim(worker.clone(), job));
-    assert_ok!(Pallet::<T>::do_retire_model(owner, model));
-    (requester, job, worker, model)
-}
-
-/// Deadline of a delivery for a claim at block 1.
-fn late() -> BlockNumber {
-    Parameters::default().deliver_window + 2
-}
-
-fn result_claim(output: u32) -> ResultClaim {
-    ResultClaim {
-        usage: Usage { input: 1, output },
-        fault: None,
-        trace: H256::zero(),
-        engine_version: 1,
-    }
-}
 
 #[benchmarks]
 mod benchmarks {
@@ -324,10 +168,11 @@ mod benchmarks {
     fn set_offer() {
         set_up::<T>();
         let (_, model) = model::<T>();
+        candidates::<T>(model);
         let who = account_with_funds::<T>("worker");
         assert_ok!(Pallet::<T>::do_register_worker(
             who.clone(),
-            100_000 * GEN,
+            200_000 * GEN,
             Endpoint::default()
         ));
 
@@ -341,6 +186,9 @@ mod benchmarks {
     fn remove_offer() {
         set_up::<T>();
         let (_, model) = model::<T>();
+        for number in 1..MaxPoolSize::get() {
+            worker_number::<T>("auditor", number, model);
+        }
         let who = worker::<T>("worker", model);
 
         #[extrinsic_call]
@@ -430,7 +278,7 @@ mod benchmarks {
 
     #[benchmark]
     fn deliver(o: Linear<0, 16_384>, e: Linear<0, 16_384>) {
-        let (_, job, worker, _) = claimed_on_retired::<T>();
+        let (_, job, worker, _) = claimed_with_pool::<T>();
         let output = vec![b'a'; o as usize];
         let evidence = vec![0; e as usize];
 
@@ -477,19 +325,6 @@ mod benchmarks {
         assert!(!Models::<T>::contains_key(model));
     }
 
-    /// Late, open again, expired, dropped: all at once.
-    #[benchmark]
-    fn progress_job() {
-        let (_, job, _, _) = claimed_on_retired::<T>();
-        go_to::<T>(1_000_000);
-        let anyone = account_with_funds::<T>("anyone");
-
-        #[extrinsic_call]
-        _(RawOrigin::Signed(anyone), job);
-
-        assert!(!Jobs::<T>::contains_key(job));
-    }
-
     #[benchmark]
     fn set_parameters() -> Result<(), BenchmarkError> {
         set_up::<T>();
@@ -530,6 +365,194 @@ mod benchmarks {
         }
 
         assert!(!Jobs::<T>::contains_key(job));
+    }
+
+    /// What a block contributed, while as many are kept as can be.
+    #[benchmark]
+    fn on_initialize() {
+        set_up::<T>();
+        go_to::<T>(RANDOMNESS_KEPT + 2);
+        for block in 1..=RANDOMNESS_KEPT {
+            BlockOutputs::<T>::insert(DueKey::from(block), H256::repeat_byte(1));
+        }
+
+        #[block]
+        {
+            Pallet::<T>::record_randomness();
+        }
+
+        assert!(!BlockOutputs::<T>::contains_key(DueKey::from(1)));
+    }
+
+    /// A pool of as many members as there can be, in the place of one that nobody needs.
+    #[benchmark]
+    fn make_pool() {
+        set_up::<T>();
+        let (_, model) = model::<T>();
+        candidates::<T>(model);
+        go_to::<T>(1 + 2 * Parameters::default().pool_period);
+        full_pool::<T>(model);
+        go_to::<T>(1 + 3 * Parameters::default().pool_period);
+
+        #[block]
+        {
+            assert!(Pallet::<T>::use_pool(model).is_some());
+        }
+
+        let members = Pools::<T>::get(model, Pallet::<T>::current_period());
+        assert_eq!(
+            members.map(|members| members.len() as u32),
+            Some(MaxPoolSize::get())
+        );
+    }
+
+    #[benchmark]
+    fn dispute_result() {
+        let (_, job, _, _) = delivered::<T>();
+        to_review::<T>(job);
+        let who = account_with_funds::<T>("disputer");
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(who), job);
+
+        assert!(Audits::<T>::contains_key(job));
+    }
+
+    /// The last commitment of the largest round.
+    #[benchmark]
+    fn commit_ballot() {
+        let (job, auditors) = in_appeal::<T>(Phase::Commit);
+        let who = auditors[0].clone();
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(who), job, H256::repeat_byte(1));
+
+        assert_eq!(
+            Audits::<T>::get(job).map(|audit| audit.phase),
+            Some(Phase::Reveal)
+        );
+    }
+
+    /// The last reveal of the largest round.
+    #[benchmark]
+    fn reveal_ballot() {
+        let (job, auditors) = in_appeal::<T>(Phase::Reveal);
+        let who = auditors[0].clone();
+
+        #[extrinsic_call]
+        _(
+            RawOrigin::Signed(who),
+            job,
+            BALLOT.digest,
+            BALLOT.valid,
+            SALT,
+        );
+
+        assert_eq!(
+            Audits::<T>::get(job).map(|audit| audit.phase),
+            Some(Phase::Over)
+        );
+    }
+
+    #[benchmark]
+    fn appeal_verdict() {
+        let (requester, job) = decided::<T>(BALLOT);
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(requester), job);
+
+        let appeal = Audits::<T>::get(job).and_then(|audit| audit.appeal);
+        assert!(appeal.is_some());
+    }
+
+    #[benchmark]
+    fn cancel_slash() -> Result<(), BenchmarkError> {
+        let (job, worker) = slashing::<T>();
+        let origin = T::CancelSlashOrigin::try_successful_origin()
+            .map_err(|_| BenchmarkError::Weightless)?;
+
+        #[extrinsic_call]
+        _(origin as T::RuntimeOrigin, job, worker.clone());
+
+        let slashes = Audits::<T>::get(job).map(|audit| audit.slashes);
+        assert!(slashes.is_some_and(|all| all.iter().all(|slash| slash.who != worker)));
+        Ok(())
+    }
+
+    /// Filling the seats of an appeal from a full pool.
+    #[benchmark]
+    fn on_idle_draw() {
+        let (job, _) = in_appeal::<T>(Phase::Drawing);
+
+        #[block]
+        {
+            Pallet::<T>::run_agenda(&mut WeightMeter::new());
+        }
+
+        assert_eq!(
+            Audits::<T>::get(job).map(|audit| audit.phase),
+            Some(Phase::Commit)
+        );
+    }
+
+    /// The end of an appeal in which all have committed and none but one reveals.
+    #[benchmark]
+    fn on_idle_round() {
+        let (job, _) = in_appeal::<T>(Phase::Reveal);
+        let until = Jobs::<T>::get(job).map(|job| job.state.until());
+        go_to::<T>(until.unwrap_or_default() + 1);
+
+        #[block]
+        {
+            Pallet::<T>::run_agenda(&mut WeightMeter::new());
+        }
+
+        assert_eq!(
+            Audits::<T>::get(job).map(|audit| audit.phase),
+            Some(Phase::Over)
+        );
+    }
+
+    /// The end of an audit with every round that there can be: all seats are to be paid.
+    #[benchmark]
+    fn on_idle_outcome() {
+        let (_, job) = decided::<T>(BALLOT);
+        overdue::<T>(job);
+
+        #[block]
+        {
+            Pallet::<T>::run_agenda(&mut WeightMeter::new());
+        }
+
+        let status = Jobs::<T>::get(job).map(|job| job.state.status());
+        assert_eq!(status, Some(JobStatus::Settled));
+    }
+
+    /// The slashes of such an audit: every second seat was wrong.
+    #[benchmark]
+    fn on_idle_slashes() {
+        let (job, _) = slashing::<T>();
+        overdue::<T>(job);
+
+        #[block]
+        {
+            Pallet::<T>::run_agenda(&mut WeightMeter::new());
+        }
+
+        let status = Jobs::<T>::get(job).map(|job| job.state.status());
+        assert_eq!(status, Some(JobStatus::Rejected));
+    }
+
+    /// The dearest check of a free call: a reveal in the largest round.
+    #[benchmark]
+    fn check_standing() {
+        let (job, auditors) = in_appeal::<T>(Phase::Reveal);
+        let who = auditors[0].clone();
+
+        #[block]
+        {
+            assert_ok!(Pallet::<T>::check_reveal_standing(&who, job, BALLOT, SALT));
+        }
     }
 
     impl_benchmark_test_suite!(Pallet, crate::mock::new_chain(), crate::mock::Test);

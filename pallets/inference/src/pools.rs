@@ -1,0 +1,239 @@
+//! Audit pools: who can be drawn to check the results of a model's jobs.
+//!
+//! Blocks are counted into periods. A model's pool for a period holds the accounts whose offer and
+//! stake were there for the whole period before, and weighs each by the least stake that it had
+//! bonded in that time. It is made by the first job of the period and never changed; every job
+//! keeps referring to the pool of its submission. So nothing that anybody does about stakes and
+//! offers after a job was submitted, or up to a period before, touches a draw on it.
+//!
+//! A worker that takes no jobs when a pool is made is left out, so that machines which are gone do
+//! not weigh for ever.
+//!
+//! A pool is dropped with the last job that refers to it. The newest one of a model is kept until
+//! its period is over, since a job submitted later in the same period must get the same pool; if no
+//! job refers to it then, it goes when the next one is made or the model is dropped.
+
+use crate::{
+    workers::Worker, Candidates, Config, NewestPools, Offers, Pallet, PeriodClock, PoolUsers,
+    Pools, Workers,
+};
+use alloc::vec::Vec;
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use frame_support::BoundedVec;
+use genesisflow_primitives::{audit::MaxPoolSize, Balance, BlockNumber, ModelId};
+use scale_info::TypeInfo;
+
+/// Periods from the one in which an offer is placed to the first whose pool can hold it: a whole
+/// period lies between them.
+const PERIODS_TO_JOIN: u32 = 2;
+
+/// How blocks are counted into periods.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct PoolClock {
+    /// Number of the period that began at `since`.
+    pub index: u32,
+    /// First block of that period.
+    pub since: BlockNumber,
+    /// Blocks of each period from then on.
+    pub length: BlockNumber,
+}
+
+impl PoolClock {
+    /// The period to which a block belongs.
+    pub fn period_at(&self, block: BlockNumber) -> u32 {
+        let periods = block.saturating_sub(self.since) / self.length.max(1);
+        self.index.saturating_add(periods)
+    }
+}
+
+/// A member of an audit pool.
+#[derive(
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+pub struct PoolMember<AccountId> {
+    /// Who.
+    pub who: AccountId,
+    /// The stake that weighs in draws, in base units; never 0.
+    pub stake: Balance,
+}
+
+impl<T: Config> Pallet<T> {
+    /// The period to which the present block belongs.
+    pub(crate) fn current_period() -> u32 {
+        PeriodClock::<T>::get().period_at(Self::now())
+    }
+
+    /// Begins a new period now, and makes it and all that follow `length` blocks long.
+    pub(crate) fn begin_periods_of(length: BlockNumber) {
+        let now = Self::now();
+        PeriodClock::<T>::mutate(|clock| {
+            let index = match clock.length {
+                // The chain begins: this is the first period.
+                0 => 0,
+                _ => clock.period_at(now).saturating_add(1),
+            };
+            *clock = PoolClock {
+                index,
+                since: now,
+                length,
+            };
+        });
+    }
+
+    /// Counts a new job as a user of its model's present pool, and returns the pool's period. None
+    /// if nobody could be drawn.
+    pub(crate) fn use_pool(model: ModelId) -> Option<u32> {
+        let period = Self::current_period();
+        if !Pools::<T>::contains_key(model, period) {
+            let members = Self::make_pool(model, period);
+            if members.is_empty() {
+                return None;
+            }
+            Self::forget_newest_pool(model);
+            Pools::<T>::insert(model, period, members);
+            NewestPools::<T>::insert(model, period);
+        }
+        PoolUsers::<T>::mutate(model, period, |users| *users = users.saturating_add(1));
+        Some(period)
+    }
+
+    /// Counts a job that is final as no user of its pool any more.
+    pub(crate) fn leave_pool(model: ModelId, period: u32) {
+        let users = PoolUsers::<T>::get(model, period).saturating_sub(1);
+        if users > 0 {
+            PoolUsers::<T>::insert(model, period, users);
+            return;
+        }
+        PoolUsers::<T>::remove(model, period);
+        let is_newest = NewestPools::<T>::get(model) == Some(period);
+        if is_newest && period == Self::current_period() {
+            return;
+        }
+        Pools::<T>::remove(model, period);
+        if is_newest {
+            NewestPools::<T>::remove(model);
+        }
+    }
+
+    /// The newest pool of a model is the newest no more: it stays only as long as jobs refer to it.
+    pub(crate) fn forget_newest_pool(model: ModelId) {
+        if let Some(newest) = NewestPools::<T>::take(model) {
+            if PoolUsers::<T>::get(model, newest) == 0 {
+                Pools::<T>::remove(model, newest);
+            }
+        }
+    }
+
+    /// The members of a pool; none if there is no such pool.
+    pub(crate) fn pool(model: ModelId, period: u32) -> Vec<PoolMember<T::AccountId>> {
+        Pools::<T>::get(model, period)
+            .map(BoundedVec::into_inner)
+            .unwrap_or_default()
+    }
+
+    /// The pool that a job submitted now would refer to.
+    pub(crate) fn present_pool(model: ModelId) -> Vec<PoolMember<T::AccountId>> {
+        let period = Self::current_period();
+        match Pools::<T>::get(model, period) {
+            Some(members) => members.into_inner(),
+            None => Self::make_pool(model, period).into_inner(),
+        }
+    }
+
+    /// Makes an account that offers a model a candidate for its pools. If there are as many as
+    /// there can be, the one with the least bonded stake makes room, unless the newcomer has no
+    /// more; whoever loses its place can take it back by setting its offer again.
+    pub(crate) fn join_candidates(model: ModelId, who: &T::AccountId) {
+        let mut candidates = Candidates::<T>::get(model);
+        if candidates.contains(who) {
+            return;
+        }
+        if candidates.try_push(who.clone()).is_err() {
+            let least = candidates
+                .iter()
+                .map(Self::bonded_stake)
+                .enumerate()
+                .min_by_key(|(_, stake)| *stake);
+            let Some((place, stake)) = least else {
+                return;
+            };
+            if stake >= Self::bonded_stake(who) {
+                return;
+            }
+            if let Some(candidate) = candidates.get_mut(place) {
+                *candidate = who.clone();
+            }
+        }
+        Candidates::<T>::insert(model, candidates);
+    }
+
+    /// Takes an account out of a model's candidates.
+    pub(crate) fn leave_candidates(model: ModelId, who: &T::AccountId) {
+        let mut candidates = Candidates::<T>::get(model);
+        let before = candidates.len();
+        candidates.retain(|candidate| candidate != who);
+        if candidates.is_empty() {
+            Candidates::<T>::remove(model);
+        } else if candidates.len() < before {
+            Candidates::<T>::insert(model, candidates);
+        }
+    }
+
+    fn bonded_stake(who: &T::AccountId) -> Balance {
+        Workers::<T>::get(who).map_or(0, |worker| worker.bonded())
+    }
+
+    /// Chooses the members of a model's pool for the present period.
+    fn make_pool(model: ModelId, period: u32) -> BoundedVec<PoolMember<T::AccountId>, MaxPoolSize> {
+        let mut members = BoundedVec::new();
+        for who in Candidates::<T>::get(model) {
+            let stake = Self::pool_stake(model, &who, period);
+            if stake > 0 {
+                // There are no more candidates than a pool has members.
+                let _ = members.try_push(PoolMember { who, stake });
+            }
+        }
+        members
+    }
+
+    /// What an account weighs in a model's pool for the present period.
+    fn pool_stake(model: ModelId, who: &T::AccountId, period: u32) -> Balance {
+        let long_enough = Offers::<T>::get(model, who)
+            .is_some_and(|offer| offer.since.saturating_add(PERIODS_TO_JOIN) <= period);
+        if !long_enough {
+            return 0;
+        }
+        Workers::<T>::get(who)
+            .filter(|worker| !worker.chilled)
+            .map_or(0, |worker: Worker<_>| worker.stake_for_pool(period))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_fall_into_periods() {
+        let clock = PoolClock {
+            index: 7,
+            since: 100,
+            length: 10,
+        };
+        let periods = [100, 109, 110, 119, 120].map(|block| clock.period_at(block));
+        assert_eq!(periods, [7, 7, 8, 8, 9]);
+        assert_eq!(PoolClock::default().period_at(u32::MAX), u32::MAX);
+    }
+}
