@@ -70,7 +70,11 @@ pub(super) struct UnitShape {
     pub(super) pairs: bool,
 }
 
-/// Bytes ahead of which weights are asked for where a single row leaves the caches idle.
+/// Rows up to which memory is the limit: one tile at a time is then best, a single long stream of
+/// weights that is asked for ahead of its use.
+const FEW_ROWS: usize = 4;
+
+/// How far ahead, in bytes.
 const PREFETCH_AHEAD: usize = 4096;
 
 /// What is to be multiplied, checked.
@@ -219,9 +223,8 @@ pub(super) unsafe fn multiply<U: Unit>(job: &Job<'_>) {
 #[inline(always)]
 unsafe fn multiply_format<U: Unit, const Q4: bool>(job: &Job<'_>) {
     let mut tile = 0;
-    // Two tiles share each activation that is read. A single row reads one long stream of weights
-    // faster than two.
-    if U::SHAPE.tiles == 2 && job.rows.rows() > 1 {
+    // Two tiles share each activation that is read.
+    if U::SHAPE.tiles == 2 && job.rows.rows() > FEW_ROWS {
         while tile + 2 <= job.tiles {
             // SAFETY: as this function's; both tiles are the job's.
             unsafe { multiply_panels::<U, Q4, 2>(job, tile) };
@@ -283,13 +286,14 @@ unsafe fn multiply_panel<U: Unit, const Q4: bool, const R: usize, const T: usize
         weights[t] = job.matrix.groups_from(job.first_tile + tile + t).as_ptr();
         scales[t] = job.matrix.scales_from(job.first_tile + tile + t).as_ptr();
     }
+    let few = R <= FEW_ROWS && T == 1 && job.rows.rows() <= FEW_ROWS;
     let mut x = panel.words.as_ptr();
     // SAFETY: each tile has `blocks` blocks of `groups` groups and 16 scales, the panel `blocks`
     // blocks of `step` words; the pointers move on by one block at a time.
     let sums = unsafe {
         let mut y = [[U::zero(); R]; T];
         for _ in 0..blocks {
-            if R == 1 {
+            if few {
                 for weights in weights {
                     for line in 0..groups {
                         let ahead = weights.wrapping_add(line).cast::<u8>();
