@@ -40,7 +40,7 @@ pub mod threads;
 pub mod weights;
 
 pub use model::{LoadError, LoadOptions, Model, KERNEL_VARIABLE, THREADS_VARIABLE};
-pub use replay::Replay;
+pub use replay::{Audit, Replay};
 pub use request::{
     FaultCode, Finish, GenerateError, GenerateRequest, Generation, Prompt, Sampling,
 };

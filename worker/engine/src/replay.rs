@@ -1,6 +1,6 @@
 //! Replay: checking a result with one prefill instead of a run.
 
-use genesisflow_canonical::SamplerSettings;
+use genesisflow_canonical::{SamplerSettings, Trace};
 
 use crate::{
     decoder::{FeedFault, Sequence},
@@ -29,6 +29,36 @@ pub enum Replay {
     },
 }
 
+/// A replay with the digests that show that it was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// What the replay found.
+    pub replay: Replay,
+    /// A digest for each seed: the hash of `"genesisflow/audit/v1"`, the seed, and the states of
+    /// the replay. For a right output these are the states of its trace, with the last K row if the
+    /// run ends in a fault. Where the output differs, they go up to the state that shows it.
+    pub digests: Vec<[u8; 32]>,
+}
+
+/// A finished replay, before it is hashed.
+struct Replayed {
+    /// What agreed, and the states behind it.
+    output: Output,
+    prompt_tokens: usize,
+    end: Ended,
+}
+
+enum Ended {
+    /// The output is the true one, with this end.
+    Matches(Result<Finish, FeedFault>),
+    /// It is not; the true run ends in this fault where they part, if in one.
+    Differs {
+        fault: Option<FeedFault>,
+        /// The state that shows the difference.
+        state: Vec<f32>,
+    },
+}
+
 impl Model {
     /// Replays a request against claimed output tokens.
     ///
@@ -39,15 +69,43 @@ impl Model {
         request: &GenerateRequest,
         tokens: &[u32],
     ) -> Result<Replay, GenerateError> {
+        Ok(self.replayed(request, tokens)?.replay(request))
+    }
+
+    /// Replays a request against claimed output tokens, and shows for each of `seeds` that it did.
+    ///
+    /// # Errors
+    /// [`GenerateError`] if the request itself cannot be run.
+    pub fn audit(
+        &self,
+        request: &GenerateRequest,
+        tokens: &[u32],
+        seeds: &[[u8; 32]],
+    ) -> Result<Audit, GenerateError> {
+        let replayed = self.replayed(request, tokens)?;
+        Ok(Audit {
+            digests: seeds.iter().map(|seed| replayed.digest(seed)).collect(),
+            replay: replayed.replay(request),
+        })
+    }
+
+    fn replayed(
+        &self,
+        request: &GenerateRequest,
+        tokens: &[u32],
+    ) -> Result<Replayed, GenerateError> {
         check_arithmetic()?;
         let sampling = request.settings()?;
         let prompt = match self.prompt_tokens(&request.prompt) {
             Ok(prompt) => prompt,
-            Err(PromptError::Template(_)) if tokens.is_empty() => {
-                let end = Err(template_fault());
-                return Ok(Replay::Matches(Output::default().finish(request, 0, end)));
+            Err(PromptError::Template(_)) => {
+                return Ok(Replayed::at_fault(
+                    Output::default(),
+                    0,
+                    tokens,
+                    template_fault(),
+                ));
             }
-            Err(PromptError::Template(_)) => return Ok(Replay::Differs { index: 0 }),
             Err(error) => return Err(error.into()),
         };
         self.check_fits(&prompt, request)?;
@@ -74,31 +132,45 @@ impl Model {
                     logits,
                     state,
                 )?;
-                match step {
-                    Step::Next => {}
+                let end = match step {
+                    Step::Next => continue,
                     Step::Ends(finish) if output.tokens.len() == tokens.len() => {
-                        return Ok(Replay::Matches(output.finish(
-                            request,
-                            prompt.len(),
-                            Ok(finish),
-                        )));
+                        Ended::Matches(Ok(finish))
                     }
-                    Step::Ends(_) | Step::Differs => {
-                        return Ok(output.differs());
-                    }
-                }
+                    Step::Ends(Finish::ByteLimit) | Step::Differs => Ended::Differs {
+                        fault: None,
+                        state: state.to_vec(),
+                    },
+                    // The token that ends it was right: its state is there already.
+                    Step::Ends(_) => Ended::Differs {
+                        fault: None,
+                        state: Vec::new(),
+                    },
+                };
+                return Ok(Replayed {
+                    output,
+                    prompt_tokens: prompt.len(),
+                    end,
+                });
             }
             if overflow {
                 let position = prompt.len() - 1 + output.tokens.len();
                 let fault = sequence.head_fault(position);
-                return Ok(self.replayed_fault(request, output, prompt.len(), tokens, fault));
+                return Ok(Replayed::at_fault(output, prompt.len(), tokens, fault));
             }
         }
-        match pass.fault {
-            Some(fault) => Ok(self.replayed_fault(request, output, prompt.len(), tokens, fault)),
+        Ok(match pass.fault {
+            Some(fault) => Replayed::at_fault(output, prompt.len(), tokens, fault),
             // Tokens are left that no honest output has at this place.
-            None => Ok(output.differs()),
-        }
+            None => Replayed {
+                output,
+                prompt_tokens: prompt.len(),
+                end: Ended::Differs {
+                    fault: None,
+                    state: Vec::new(),
+                },
+            },
+        })
     }
 
     /// The claimed tokens worth feeding: up to the end of the longest output, a stop token or an id
@@ -153,20 +225,51 @@ impl Model {
             None => Step::Next,
         })
     }
+}
 
-    fn replayed_fault(
-        &self,
-        request: &GenerateRequest,
-        output: Output,
-        prompt_len: usize,
-        tokens: &[u32],
-        fault: FeedFault,
-    ) -> Replay {
-        if output.tokens.len() == tokens.len() {
-            Replay::Matches(output.finish(request, prompt_len, Err(fault)))
+impl Replayed {
+    /// A replay whose true run ends in `fault` after `output`.
+    fn at_fault(output: Output, prompt_tokens: usize, tokens: &[u32], fault: FeedFault) -> Self {
+        let end = if output.tokens.len() == tokens.len() {
+            Ended::Matches(Err(fault))
         } else {
-            output.differs()
+            Ended::Differs {
+                fault: Some(fault),
+                state: Vec::new(),
+            }
+        };
+        Self {
+            output,
+            prompt_tokens,
+            end,
         }
+    }
+
+    fn replay(self, request: &GenerateRequest) -> Replay {
+        match self.end {
+            Ended::Matches(end) => {
+                Replay::Matches(self.output.finish(request, self.prompt_tokens, end))
+            }
+            Ended::Differs { .. } => Replay::Differs {
+                index: self.output.tokens.len() as u32,
+            },
+        }
+    }
+
+    fn digest(&self, seed: &[u8; 32]) -> [u8; 32] {
+        let mut digest = Trace::audit(seed);
+        digest.state(&self.output.states);
+        let fault = match &self.end {
+            Ended::Matches(end) => end.as_ref().err(),
+            Ended::Differs { fault, state } => {
+                digest.state(state);
+                fault.as_ref()
+            }
+        };
+        if let Some(fault) = fault {
+            digest.last_key_row(&fault.last_key_row);
+        }
+        digest.finish()
     }
 }
 
@@ -175,12 +278,4 @@ enum Step {
     Next,
     Ends(Finish),
     Differs,
-}
-
-impl Output {
-    fn differs(&self) -> Replay {
-        Replay::Differs {
-            index: self.tokens.len() as u32,
-        }
-    }
 }

@@ -145,12 +145,21 @@ proptest! {
         let replayed = model.replay(&request, &made.tokens).unwrap();
         prop_assert_eq!(&replayed, &Replay::Matches(made.clone()));
 
+        let seeds = [[1; 32], [2; 32]];
+        let audit = |tokens: &[u32]| model.audit(&request, tokens, &seeds).unwrap();
+        let audited = audit(&made.tokens);
+        prop_assert_eq!(&audited.replay, &replayed);
+        prop_assert_ne!(audited.digests[0], audited.digests[1]);
+        let nothing = genesisflow_canonical::Trace::audit(&seeds[0]).finish();
         let differs = |tokens: &[u32]| model.replay(&request, tokens).unwrap();
         for index in 0..made.tokens.len() {
             let mut changed = made.tokens.clone();
             changed[index] = (changed[index] + 1) % config.vocab_size as u32;
             prop_assert_eq!(differs(&changed), Replay::Differs { index: index as u32 });
+            let shown = audit(&changed).digests;
+            prop_assert_ne!(shown[0], nothing, "a difference cannot be shown without a run");
             changed[index] = u32::MAX;
+            prop_assert_eq!(audit(&changed).digests, shown);
             prop_assert_eq!(differs(&changed), Replay::Differs { index: index as u32 });
             let cut = &made.tokens[..index];
             prop_assert_eq!(differs(cut), Replay::Differs { index: index as u32 });
