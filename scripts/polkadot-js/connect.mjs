@@ -67,6 +67,7 @@ export async function connect(url) {
       // Extensions without data, unknown to the library by name.
       signedExtensions: {
         AuthorizeCall: { extrinsic: {}, payload: {} },
+        CheckStanding: { extrinsic: {}, payload: {} },
         WeightReclaim: { extrinsic: {}, payload: {} },
       },
     });
@@ -295,15 +296,11 @@ export function parseGen(text) {
 /**
  * A job's question, until the job is final.
  *
- * @polkadot/api 16.5.6 hands out an `Option<Bytes>` that a runtime call returns
- * as a `Some` of the bytes before decoding, so they are decoded here.
- *
  * @returns {Promise<object|undefined>} the bytes
  */
 export async function questionOf(at, job) {
-  const undecoded = (await at.call.inferenceApi.jobInput(job)).unwrap().toU8a(true);
-  const input = at.registry.createType('Option<Bytes>', Uint8Array.from(undecoded));
-  return input.isSome ? input.unwrap() : undefined;
+  const input = await at.call.inferenceApi.jobInput(job);
+  return input.isSome ? input.unwrap().bytes : undefined;
 }
 
 /** Bytes as the text they are, or as 0x hex if they are no text. */

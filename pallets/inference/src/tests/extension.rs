@@ -15,7 +15,7 @@ use crate::{
 };
 use frame_support::{assert_ok, dispatch::GetDispatchInfo, weights::Weight};
 use sp_runtime::{
-    traits::DispatchTransaction,
+    traits::{DispatchTransaction, TransactionExtension, TxBaseImplication},
     transaction_validity::{
         InvalidTransaction, TransactionSource, TransactionValidityError, ValidTransaction,
     },
@@ -25,16 +25,16 @@ type Checked = Result<ValidTransaction, u8>;
 
 /// What the pool says about a call.
 fn check(who: AccountId, call: impl Into<RuntimeCall>) -> Checked {
-    check_with::<()>(signed(who), call.into())
+    check_with::<()>(who, call.into())
 }
 
-fn check_with<C>(origin: RuntimeOrigin, call: RuntimeCall) -> Checked
+fn check_with<C>(who: AccountId, call: RuntimeCall) -> Checked
 where
     C: Carriers<Test> + Send + Sync + 'static,
 {
     let before = state_root();
     let checked = CheckStanding::<Test, C>::default().validate_only(
-        origin,
+        signed(who),
         &call,
         &call.get_dispatch_info(),
         0,
@@ -214,8 +214,18 @@ fn other_calls_and_unsigned_ones_pass() {
             let validity = check(EVE, call).expect("it needs no standing");
             assert_eq!(validity, ValidTransaction::default());
         }
-        assert!(check_with::<()>(RuntimeOrigin::none(), delivery(job).into()).is_ok());
-        assert!(check_with::<()>(RuntimeOrigin::root(), delivery(job).into()).is_ok());
+        // What nobody has signed is not for this extension to judge.
+        let call = RuntimeCall::from(delivery(job));
+        let passed = CheckStanding::<Test>::default().validate(
+            RuntimeOrigin::none(),
+            &call,
+            &call.get_dispatch_info(),
+            0,
+            (),
+            &TxBaseImplication(()),
+            TransactionSource::External,
+        );
+        assert!(passed.is_ok_and(|(validity, ..)| validity == ValidTransaction::default()));
     });
 }
 
@@ -245,7 +255,7 @@ fn calls_within_calls_need_the_standing_of_those_in_whose_name_they_are() {
     market(|| {
         let job = submit();
         assert_eq!(job, 0);
-        let check = |who, carried| check_with::<Carrier>(signed(who), wrapper(carried));
+        let check = |who, carried| check_with::<Carrier>(who, wrapper(carried));
         assert_eq!(check(EVE, 1), Err(NO_CLAIM));
         assert_ok!(Inference::claim_job(signed(BOB), job));
         assert!(check(EVE, 1).is_ok());
@@ -256,14 +266,13 @@ fn calls_within_calls_need_the_standing_of_those_in_whose_name_they_are() {
             Err(TOO_MANY_CARRIED)
         );
         let tags = |checked: Checked| checked.expect("it has standing").provides;
-        let direct = check_with::<Carrier>(signed(BOB), delivery(job).into());
+        let direct = check_with::<Carrier>(BOB, delivery(job).into());
         assert_eq!(tags(check(EVE, 1)), tags(direct), "one standing, one tag");
     });
 }
 
 #[test]
 fn what_was_reserved_for_checks_that_were_not_needed_is_given_back() {
-    use sp_runtime::traits::TransactionExtension;
     market(|| {
         let job = claimed();
         let extension = CheckStanding::<Test, Carrier>::default();

@@ -2,9 +2,14 @@
 
 use crate::{
     mock::*,
-    primitives::{views::Content, *},
+    primitives::{
+        audit::{ballot_commitment, Ballot},
+        views::{Content, SeatStatus},
+        *,
+    },
 };
 use frame_support::assert_ok;
+use sp_runtime::Perbill;
 
 #[test]
 fn open_jobs_come_oldest_first_and_in_pages() {
@@ -156,5 +161,138 @@ fn an_overdue_job_says_so() {
         assert_eq!(Inference::job_input(job), Some(Content { bytes }));
         assert_ok!(Inference::progress_job(signed(EVE), job));
         assert_eq!(Inference::job_input(job), None);
+    });
+}
+
+#[test]
+fn an_auditor_gets_all_it_needs_in_one_call() {
+    audited_market(|| {
+        let first = delivered();
+        let second = delivered();
+        run_to(now() + 3);
+        let drawn: Vec<_> = Inference::audit(first).unwrap().rounds[0]
+            .auditors
+            .iter()
+            .map(|auditor| auditor.who)
+            .collect();
+        let who = drawn[0];
+        let seat = Inference::seats(who, None, 16)
+            .into_iter()
+            .find(|seat| seat.job == first)
+            .expect("it was drawn");
+        let job = Inference::job(first).unwrap();
+        let round = &Inference::audit(first).unwrap().rounds[0];
+        assert_eq!(seat.status, SeatStatus::ToCommit);
+        assert_eq!((seat.round, Some(seat.seed)), (0, round.seed));
+        assert_eq!(seat.until, job.until);
+        assert_eq!(seat.input, INPUT.as_bytes());
+        assert_eq!(seat.output, OUTPUT.as_bytes());
+        assert_eq!(seat.evidence, evidence::encode(&[5, 600, 2]));
+        assert_eq!(seat.terms, job.terms);
+        assert_eq!(
+            seat.attestation,
+            Inference::result(first).unwrap().attestation
+        );
+        assert_eq!(seat.pay, FEE / 10);
+        assert_eq!(seat.wrong_fine, EXPOSURE / 5);
+        assert_eq!(seat.commitment, None);
+
+        // Pages.
+        let both = |after, limit| -> Vec<JobId> {
+            AUDITORS
+                .iter()
+                .filter(|who| Inference::seats(**who, None, 16).len() == 2)
+                .flat_map(|who| Inference::seats(*who, after, limit))
+                .map(|seat| seat.job)
+                .collect()
+        };
+        assert!(both(None, 1).iter().all(|job| *job == first));
+        assert!(both(Some(first), 16).iter().all(|job| *job == second));
+        assert!(both(Some(second), 16).is_empty());
+        assert!(Inference::seats(who, None, 0).is_empty());
+        assert!(Inference::seats(BOB, None, 16).is_empty(), "its own result");
+
+        // When the time is over, and nobody has moved the job on.
+        jump_to(seat.until + 1);
+        let missed = Inference::seats(who, None, 1);
+        assert_eq!(missed[0].status, SeatStatus::Missed);
+    });
+}
+
+#[test]
+fn a_seat_says_what_is_to_be_done_about_it() {
+    audited_market(|| {
+        let job = delivered();
+        run_to(now() + 3);
+        let audit = Inference::audit(job).unwrap();
+        let drawn: Vec<_> = audit.rounds[0].auditors.iter().map(|a| a.who).collect();
+        assert!(drawn.len() > 1, "one alone would end its phase at once");
+        let status = |who| Inference::seats(who, None, 1)[0].status;
+        let ballot = Ballot {
+            digest: H256::repeat_byte(1),
+            valid: true,
+        };
+        let genesis = Inference::genesis_hash();
+        let salt = H256::repeat_byte(2);
+        for who in &drawn {
+            assert_eq!(status(*who), SeatStatus::ToCommit);
+            let commitment = ballot_commitment(&genesis, job, 0, who, &ballot, &salt);
+            assert_ok!(Inference::commit_ballot(signed(*who), job, commitment));
+            if *who != drawn[drawn.len() - 1] {
+                assert_eq!(status(*who), SeatStatus::Committed);
+                let seat = &Inference::seats(*who, None, 1)[0];
+                assert_eq!(seat.commitment, Some(commitment));
+            }
+        }
+        assert_eq!(status(drawn[0]), SeatStatus::ToReveal);
+        let reveal =
+            |who| Inference::reveal_ballot(signed(who), job, ballot.digest, ballot.valid, salt);
+        assert_ok!(reveal(drawn[0]));
+        assert_eq!(status(drawn[0]), SeatStatus::Revealed);
+        let shown = &Inference::audit(job).unwrap().rounds[0].auditors[0];
+        assert_eq!((shown.ballot, shown.commitment), (Some(ballot), None));
+        for who in &drawn[1..] {
+            assert_ok!(reveal(*who));
+        }
+        assert!(
+            Inference::seats(drawn[0], None, 16).is_empty(),
+            "it is over"
+        );
+        let audit = Inference::audit(job).unwrap();
+        assert_eq!(audit.valid, Some(true));
+        assert_eq!(audit.rounds[0].verdict, Some(ballot));
+        assert_eq!(
+            (audit.dispute, audit.appeal, audit.slashes.len()),
+            (None, None, 0)
+        );
+    });
+}
+
+#[test]
+fn a_delivered_job_shows_how_likely_an_audit_is_and_what_it_pays_for() {
+    audited_market(|| {
+        let job = claimed();
+        let view = Inference::job(job).unwrap();
+        assert_eq!((view.audit_chance, view.premium), (None, None));
+        assert_ok!(deliver(BOB, job));
+        let view = Inference::job(job).unwrap();
+        assert_eq!(
+            view.audit_chance,
+            Some(Perbill::one()),
+            "BOB is on probation"
+        );
+        assert_eq!(view.premium, Some(3 * (FEE / 10)));
+    });
+}
+
+#[test]
+fn the_pool_is_shown_before_and_after_a_job_has_made_it() {
+    audited_market(|| {
+        let shown = Inference::audit_pool(model());
+        assert_eq!(shown.len(), 2 + AUDITORS.len());
+        assert!(shown.iter().all(|member| member.stake == STAKE));
+        submit();
+        assert_eq!(Inference::audit_pool(model()), shown);
+        assert!(Inference::audit_pool(H256::zero()).is_empty());
     });
 }

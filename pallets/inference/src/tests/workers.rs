@@ -159,12 +159,12 @@ fn unbonded_stake_comes_back_after_the_period_and_not_before() {
     bare_market(|| {
         assert_ok!(register(STAKE));
         assert_ok!(unbond(30_000));
-        assert_eq!(unbonding(), [(30_000, 81)]);
+        assert_eq!(unbonding(), [(30_000, 1 + UNBONDING)]);
         assert_eq!(Inference::worker(EVE).unwrap().free_stake, 70_000);
         assert_eq!(held(EVE, HoldReason::Stake), STAKE);
-        jump_to(80);
+        jump_to(UNBONDING);
         refuses(withdraw, Error::NothingToWithdraw);
-        jump_to(81);
+        jump_to(1 + UNBONDING);
         assert_ok!(withdraw());
         assert_eq!(held(EVE, HoldReason::Stake), 70_000);
         assert_eq!(free(EVE), WEALTH - 70_000);
@@ -202,12 +202,13 @@ fn unbonding_in_one_block_is_one_part_and_parts_are_limited() {
             assert_ok!(unbond(100));
             assert_ok!(unbond(100));
         }
-        assert_eq!(unbonding(), [(200, 81), (200, 82), (200, 83), (200, 84)]);
+        let parts = [1, 2, 3, 4].map(|block| (200, block + UNBONDING));
+        assert_eq!(unbonding(), parts);
         jump_to(5);
         refuses(|| unbond(100), Error::TooManyUnbondings);
-        jump_to(82);
+        jump_to(2 + UNBONDING);
         assert_ok!(withdraw());
-        assert_eq!(unbonding(), [(200, 83), (200, 84)]);
+        assert_eq!(unbonding(), parts[2..]);
         assert_ok!(unbond(100));
     });
 }
@@ -217,12 +218,13 @@ fn a_shorter_period_frees_later_parts_first_and_only_those() {
     bare_market(|| {
         assert_ok!(register(STAKE));
         assert_ok!(unbond(1_000));
-        reparametrise(|p| p.unbonding_period = 70);
+        reparametrise(|p| p.unbonding_period = UNBONDING - 10);
         assert_ok!(unbond(500));
-        assert_eq!(unbonding(), [(1_000, 81), (500, 71)]);
-        jump_to(71);
+        let (long, short) = ((1_000, UNBONDING + 1), (500, UNBONDING - 9));
+        assert_eq!(unbonding(), [long, short]);
+        jump_to(UNBONDING - 9);
         assert_ok!(withdraw());
-        assert_eq!(unbonding(), [(1_000, 81)]);
+        assert_eq!(unbonding(), [long]);
         refuses(withdraw, Error::NothingToWithdraw);
         assert_eq!(free(EVE), WEALTH - STAKE + 500);
     });
@@ -232,7 +234,7 @@ fn a_shorter_period_frees_later_parts_first_and_only_those() {
 fn the_last_of_the_stake_ends_the_worker() {
     market(|| {
         assert_ok!(Inference::unbond(signed(BOB), STAKE));
-        jump_to(100);
+        jump_to(1 + UNBONDING);
         undoes(
             || Inference::withdraw_unbonded(signed(BOB)),
             Error::OffersRemain,
