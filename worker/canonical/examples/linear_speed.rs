@@ -172,9 +172,9 @@ fn main() -> Result<(), Box<dyn Error>> {
                 quantized
                     .fill(kernel, &x, inputs)
                     .map_err(|row| format!("row {row} overflows"))?;
-                // Each thread takes some tiles a round: a millisecond or so of work.
+                // Each thread takes some tiles a round: a few milliseconds of work at most.
                 let tiles = outputs.div_ceil(16);
-                let each = (100_000_000 / (rows * inputs * 16)).clamp(2, tiles.div_ceil(threads));
+                let each = (300_000_000 / (rows * inputs * 16)).clamp(2, tiles.div_ceil(threads));
                 let rounds_a_matrix = tiles.div_ceil(each * threads);
                 let buffers: Vec<_> = (0..threads)
                     .map(|_| Mutex::new(vec![0.0f32; rows * outputs]))

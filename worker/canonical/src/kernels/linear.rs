@@ -74,6 +74,10 @@ pub(super) struct UnitShape {
 /// weights that is asked for ahead of its use.
 const FEW_ROWS: usize = 4;
 
+/// Bytes of weights that stay in a core's second-level cache while all rows pass: a panel is then
+/// read from further away once for several tiles.
+const GROUP_BYTES: usize = 1 << 19;
+
 /// How far ahead, in bytes.
 const PREFETCH_AHEAD: usize = 4096;
 
@@ -222,42 +226,53 @@ pub(super) unsafe fn multiply<U: Unit>(job: &Job<'_>) {
 /// As [`multiply`]; `Q4` is the matrix's format.
 #[inline(always)]
 unsafe fn multiply_format<U: Unit, const Q4: bool>(job: &Job<'_>) {
-    let mut tile = 0;
-    // Two tiles share each activation that is read.
-    if U::SHAPE.tiles == 2 && job.rows.rows() > FEW_ROWS {
-        while tile + 2 <= job.tiles {
-            // SAFETY: as this function's; both tiles are the job's.
-            unsafe { multiply_panels::<U, Q4, 2>(job, tile) };
-            tile += 2;
+    let tile_bytes = job.matrix.blocks() * WeightFormat::stored_bytes(job.matrix.format()) * TILE;
+    let group = (GROUP_BYTES / tile_bytes.max(1)).max(1).next_multiple_of(2);
+    let mut first = 0;
+    while first < job.tiles {
+        let end = job.tiles.min(first + group);
+        for panel in job.rows.panels() {
+            let mut tile = first;
+            // Two tiles share each activation that is read.
+            if U::SHAPE.tiles == 2 && job.rows.rows() > FEW_ROWS {
+                while tile + 2 <= end {
+                    // SAFETY: as this function's; both tiles are the job's.
+                    unsafe { multiply_rows::<U, Q4, 2>(job, tile, panel) };
+                    tile += 2;
+                }
+            }
+            while tile < end {
+                // SAFETY: as this function's; the tile is the job's.
+                unsafe { multiply_rows::<U, Q4, 1>(job, tile, panel) };
+                tile += 1;
+            }
         }
-    }
-    while tile < job.tiles {
-        // SAFETY: as this function's; the tile is the job's.
-        unsafe { multiply_panels::<U, Q4, 1>(job, tile) };
-        tile += 1;
+        first = end;
     }
 }
 
-/// `T` tiles from the job's tile `tile` on: they stay in cache while all panels pass.
+/// `T` tiles from the job's tile `tile` on against a panel of any number of rows.
 ///
 /// # Safety
-/// As [`multiply_format`]; the tiles are the job's.
+/// As [`multiply_format`]; the tiles are the job's, the panel is one of its rows'.
 #[inline(always)]
-unsafe fn multiply_panels<U: Unit, const Q4: bool, const T: usize>(job: &Job<'_>, tile: usize) {
-    for panel in job.rows.panels() {
-        // SAFETY: as this function's. No panel has more rows than the unit's shape says.
-        unsafe {
-            match panel.rows {
-                1 => multiply_panel::<U, Q4, 1, T>(job, tile, panel),
-                2 => multiply_panel::<U, Q4, 2, T>(job, tile, panel),
-                3 => multiply_panel::<U, Q4, 3, T>(job, tile, panel),
-                4 => multiply_panel::<U, Q4, 4, T>(job, tile, panel),
-                5 if U::SHAPE.rows >= 5 => multiply_panel::<U, Q4, 5, T>(job, tile, panel),
-                6 if U::SHAPE.rows >= 6 => multiply_panel::<U, Q4, 6, T>(job, tile, panel),
-                7 if U::SHAPE.rows >= 7 => multiply_panel::<U, Q4, 7, T>(job, tile, panel),
-                8 if U::SHAPE.rows >= 8 => multiply_panel::<U, Q4, 8, T>(job, tile, panel),
-                rows => unreachable!("a panel of {rows} rows"),
-            }
+unsafe fn multiply_rows<U: Unit, const Q4: bool, const T: usize>(
+    job: &Job<'_>,
+    tile: usize,
+    panel: Panel<'_>,
+) {
+    // SAFETY: as this function's. No panel has more rows than the unit's shape says.
+    unsafe {
+        match panel.rows {
+            1 => multiply_panel::<U, Q4, 1, T>(job, tile, panel),
+            2 => multiply_panel::<U, Q4, 2, T>(job, tile, panel),
+            3 => multiply_panel::<U, Q4, 3, T>(job, tile, panel),
+            4 => multiply_panel::<U, Q4, 4, T>(job, tile, panel),
+            5 if U::SHAPE.rows >= 5 => multiply_panel::<U, Q4, 5, T>(job, tile, panel),
+            6 if U::SHAPE.rows >= 6 => multiply_panel::<U, Q4, 6, T>(job, tile, panel),
+            7 if U::SHAPE.rows >= 7 => multiply_panel::<U, Q4, 7, T>(job, tile, panel),
+            8 if U::SHAPE.rows >= 8 => multiply_panel::<U, Q4, 8, T>(job, tile, panel),
+            rows => unreachable!("a panel of {rows} rows"),
         }
     }
 }
@@ -265,7 +280,7 @@ unsafe fn multiply_panels<U: Unit, const Q4: bool, const T: usize>(job: &Job<'_>
 /// `T` tiles against the `R` rows of a panel.
 ///
 /// # Safety
-/// As [`multiply_panels`]; the panel has `R` rows.
+/// As [`multiply_rows`]; the panel has `R` rows.
 #[inline(always)]
 unsafe fn multiply_panel<U: Unit, const Q4: bool, const R: usize, const T: usize>(
     job: &Job<'_>,

@@ -101,7 +101,8 @@ impl Unit for Avx2 {
         unsafe {
             let mut sums = [[[_mm256_setzero_si256(); 2]; R]; T];
             let nibble = _mm256_set1_epi8(15);
-            for group in 0..4 {
+            // Unrolled, this loop is reordered so that unpacked weights go through the stack.
+            for group in 0..std::hint::black_box(4) {
                 for t in 0..T {
                     let mut low = [_mm256_setzero_si256(); 2];
                     let mut high = [_mm256_setzero_si256(); 2];
