@@ -250,7 +250,7 @@ fn attacks(report: &mut Report) {
             percent(holds),
             amount(honest),
             amount(hostile),
-            amount(honest / (first + rules_appeal(&rules, share))),
+            amount(honest / (first + honest_seats_on_appeal(&rules, share))),
         ]);
         let first = f64::from(rules.first_seats()) * (1.0 - share);
         let honest = win * (first + outvoted_on_appeal) * fine;
@@ -261,7 +261,7 @@ fn attacks(report: &mut Report) {
             "any job".into(),
             amount(honest),
             amount(bonds),
-            amount(honest / (first + rules_appeal(&rules, share))),
+            amount(honest / (first + honest_seats_on_appeal(&rules, share))),
         ]);
         let holds = game.first.hostile_heard;
         let first = game.first.outvoted_seats / holds.max(f64::MIN_POSITIVE);
@@ -273,7 +273,7 @@ fn attacks(report: &mut Report) {
             percent(holds),
             amount(honest),
             amount(hostile),
-            amount(honest / (first + rules_appeal(&rules, share))),
+            amount(honest / (first + honest_seats_on_appeal(&rules, share))),
         ]);
     }
     report.table(&table);
@@ -285,7 +285,7 @@ fn attacks(report: &mut Report) {
 }
 
 /// Honest seats of an appeal.
-fn rules_appeal(rules: &Rules, share: f64) -> f64 {
+fn honest_seats_on_appeal(rules: &Rules, share: f64) -> f64 {
     f64::from(rules.appeal_seats()) * (1.0 - share)
 }
 

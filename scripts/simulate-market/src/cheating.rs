@@ -25,6 +25,7 @@ pub fn report(jobs: u64, seed: u64) -> Report {
     let mut report = Report::default();
     report.heading("What cheating pays");
     exact(&mut report);
+    audit_rates(&mut report);
     outside_gains(&mut report);
     careers(&mut report, jobs, seed);
     report
@@ -89,6 +90,39 @@ fn exact(report: &mut Report) {
             amount(-worst)
         ),
     );
+}
+
+fn audit_rates(report: &mut Report) {
+    report.paragraph(
+        "What more or fewer audits would change: mean result of a cheat in fees, fee = worst case, and what the premium \
+         takes of every fee in the long run, by the factor of the chance.",
+    );
+    let mut table = Table::new(&[
+        "factor",
+        "audited",
+        "premium, seat pay 10 %",
+        "100 %",
+        "10 % hostile",
+        "20 %",
+        "33 %",
+        "45 %",
+    ]);
+    for milli in [1_000, 1_500, 2_222, 3_333, 5_000] {
+        let rules = Rules::of_the_chain().with_chance_factor(milli);
+        let audited = rules.probability(1.0, 10, false);
+        let mut row = vec![
+            amount(f64::from(milli) / 1_000.0),
+            percent(audited),
+            percent(rules.premium(1.0, 10, false)),
+            percent(rules.premium(1.0, 100, false)),
+        ];
+        for share in HOSTILE_SHARES {
+            let found = audited * detection(&rules, share);
+            row.push(amount(per_cheat(found, 1.0, rules.exposure())));
+        }
+        table.row(row);
+    }
+    report.table(&table);
 }
 
 fn outside_gains(report: &mut Report) {

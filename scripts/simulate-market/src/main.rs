@@ -27,6 +27,16 @@ use std::{
 };
 use table::Report;
 
+/// The parts of the simulation, in the order in which they are printed.
+const PARTS: [fn(u64, u64) -> Report; 6] = [
+    defaults::report,
+    cheating::report,
+    verdicts::report,
+    auditors::report,
+    premiums::report,
+    withholding::report,
+];
+
 /// Marks in a document around the tables.
 const BEGIN: &str = "<!-- simulation: begin -->";
 const END: &str = "<!-- simulation: end -->";
@@ -59,18 +69,10 @@ fn main() -> ExitCode {
         update,
     } = Arguments::parse();
     let jobs = jobs.unwrap_or(if check { 4_000 } else { 100_000 });
-    let parts: [fn(u64, u64) -> Report; 6] = [
-        defaults::report,
-        cheating::report,
-        verdicts::report,
-        auditors::report,
-        premiums::report,
-        withholding::report,
-    ];
     let mut failed = 0;
     let mut tables = String::new();
     let mut claims = String::from("## Claims\n\n");
-    for part in parts {
+    for part in PARTS {
         let report = part(jobs, seed);
         tables.push_str(report.text());
         for claim in report.claims() {
@@ -122,6 +124,22 @@ fn replaced(document: &str, text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_claims_hold_at_the_chains_defaults() {
+        for part in PARTS {
+            for claim in part(4_000, 1).claims() {
+                assert!(claim.holds, "{}", claim.sentence);
+            }
+        }
+    }
+
+    #[test]
+    fn a_seed_prints_the_same_twice() {
+        let print = |seed| withholding::report(1_000, seed).text().to_string();
+        assert_eq!(print(3), print(3));
+        assert_ne!(print(3), print(4));
+    }
 
     #[test]
     fn only_what_stands_between_the_marks_is_replaced() {
