@@ -349,7 +349,8 @@ pub fn new_full(config: Configuration) -> Result<TaskManager, ServiceError> {
             force_authoring,
             backoff_authoring_blocks,
             babe_link,
-            block_proposal_slot_portion: SlotProportion::new(0.5),
+            // Leaves a third of the slot to send and import the block.
+            block_proposal_slot_portion: SlotProportion::new(2.0 / 3.0),
             max_block_proposal_slot_portion: None,
             telemetry: telemetry.as_ref().map(Telemetry::handle),
         })?;

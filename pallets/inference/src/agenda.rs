@@ -84,13 +84,14 @@ impl<T: Config> Pallet<T> {
                 return;
             }
             let job = job.job();
-            let weight = Self::progress_weight(job);
+            let step = Self::next_step(job).map_or(Weight::zero(), Self::step_weight);
+            let weight = T::WeightInfo::on_idle_entry().saturating_add(step);
             if meter.try_consume(weight).is_err() {
                 return;
             }
             // Undone as a whole if the records contradict each other. The entry then stays, and
             // the loop goes on behind it, so one bad record cannot hold up the others.
-            if let Err(error) = with_storage_layer(|| Self::do_progress(job)) {
+            if let Err(error) = with_storage_layer(|| Self::do_step(job)) {
                 log::error!(target: LOG_TARGET, "job {job} cannot be moved on: {error:?}");
             }
         }
@@ -98,11 +99,35 @@ impl<T: Config> Pallet<T> {
 }
 
 impl<T: Config> Pallet<T> {
-    /// The most that moving on any job can take.
+    /// The most that `progress_job` can take for any job.
     pub(crate) fn most_progress_weight() -> Weight {
         T::WeightInfo::on_idle_job()
-            .max(Self::round_weight())
-            .max(Self::outcome_weight())
+            .saturating_add(Self::round_weight().max(Self::outcome_weight()))
+    }
+
+    /// The most that `progress_job` can take for a job in its present state.
+    pub(crate) fn progress_weight(id: JobId) -> Weight {
+        let plain = T::WeightInfo::on_idle_job();
+        match Self::next_step(id) {
+            Some(step) if !step.is_plain() => plain.saturating_add(Self::step_weight(step)),
+            _ => plain,
+        }
+    }
+
+    fn next_step(id: JobId) -> Option<Step> {
+        Jobs::<T>::get(id).map(|job| job.state.next_step())
+    }
+
+    /// The most that one step can take.
+    fn step_weight(step: Step) -> Weight {
+        match step {
+            Step::Expire => T::WeightInfo::on_idle_expire(),
+            Step::Late => T::WeightInfo::on_idle_late(),
+            Step::Settle => T::WeightInfo::on_idle_settle(),
+            Step::Drop => T::WeightInfo::on_idle_drop(),
+            Step::Round => Self::round_weight(),
+            Step::Outcome => Self::outcome_weight(),
+        }
     }
 
     fn round_weight() -> Weight {
@@ -111,15 +136,6 @@ impl<T: Config> Pallet<T> {
 
     fn outcome_weight() -> Weight {
         T::WeightInfo::on_idle_outcome().max(T::WeightInfo::on_idle_slashes())
-    }
-
-    /// The most that moving on a job in its present state can take.
-    pub(crate) fn progress_weight(id: JobId) -> Weight {
-        match Jobs::<T>::get(id).map(|job| job.state.next_step()) {
-            Some(Step::Round) => Self::round_weight(),
-            Some(Step::Outcome) => Self::outcome_weight(),
-            Some(Step::Plain) | None => T::WeightInfo::on_idle_job(),
-        }
     }
 }
 

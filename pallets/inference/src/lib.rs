@@ -265,6 +265,7 @@ pub mod pallet {
 
     /// The market's parameters in force. Written at genesis and by `set_parameters`.
     #[pallet::storage]
+    #[pallet::whitelist_storage]
     pub type MarketParameters<T> = StorageValue<_, ParameterSet, ValueQuery>;
 
     /// Registered models. A retired one stays until its last job is final.
@@ -297,6 +298,7 @@ pub mod pallet {
 
     /// The number of the next job.
     #[pallet::storage]
+    #[pallet::whitelist_storage]
     pub type NextJobId<T> = StorageValue<_, JobId, ValueQuery>;
 
     /// Jobs, until their retention is over.
@@ -334,6 +336,7 @@ pub mod pallet {
 
     /// How blocks are counted into the periods of audit pools.
     #[pallet::storage]
+    #[pallet::whitelist_storage]
     pub type PeriodClock<T> = StorageValue<_, PoolClock, ValueQuery>;
 
     /// Accounts that offer a model and may become members of its pools, in no particular order.
@@ -648,9 +651,11 @@ pub mod pallet {
         /// Take an open job at the prices of your offer. Deliver its result in time, or you pay the
         /// requester out of your stake.
         #[pallet::call_index(13)]
-        pub fn claim_job(origin: OriginFor<T>, job: JobId) -> DispatchResult {
+        #[pallet::weight(T::WeightInfo::claim_job().saturating_add(T::WeightInfo::on_idle_job()))]
+        pub fn claim_job(origin: OriginFor<T>, job: JobId) -> DispatchResultWithPostInfo {
             let who = ensure_signed(origin)?;
-            Self::do_claim(who, job)
+            let was_overdue = Self::do_claim(who, job)?;
+            Ok((!was_overdue).then(T::WeightInfo::claim_job).into())
         }
 
         /// Deliver the result of a job that you have claimed. Costs nothing if it is taken.
@@ -681,16 +686,20 @@ pub mod pallet {
 
         /// Accept the result of your job: its worker is paid at once.
         #[pallet::call_index(15)]
-        pub fn accept_result(origin: OriginFor<T>, job: JobId) -> DispatchResult {
+        #[pallet::weight(T::WeightInfo::accept_result().saturating_add(T::WeightInfo::on_idle_job()))]
+        pub fn accept_result(origin: OriginFor<T>, job: JobId) -> DispatchResultWithPostInfo {
             let who = ensure_signed(origin)?;
-            Self::do_accept(who, job)
+            let was_overdue = Self::do_accept(who, job)?;
+            Ok((!was_overdue).then(T::WeightInfo::accept_result).into())
         }
 
         /// Withdraw a job that nobody has claimed. All of its escrow is returned.
         #[pallet::call_index(16)]
-        pub fn cancel_job(origin: OriginFor<T>, job: JobId) -> DispatchResult {
+        #[pallet::weight(T::WeightInfo::cancel_job().saturating_add(T::WeightInfo::on_idle_job()))]
+        pub fn cancel_job(origin: OriginFor<T>, job: JobId) -> DispatchResultWithPostInfo {
             let who = ensure_signed(origin)?;
-            Self::do_cancel(who, job)
+            let was_overdue = Self::do_cancel(who, job)?;
+            Ok((!was_overdue).then(T::WeightInfo::cancel_job).into())
         }
 
         /// Move on a job whose deadline is over. Anyone may; the outcome is the same for all.

@@ -45,8 +45,19 @@ pub trait WeightInfo {
     fn set_parameters() -> Weight;
     /// Looking at the agenda.
     fn on_idle_base() -> Weight;
-    /// Moving on a job that is not under audit: late, open again, expired, dropped.
+    /// Moving on a job that is not under audit, by all that can be overdue: late, open again,
+    /// expired, dropped.
     fn on_idle_job() -> Weight;
+    /// Reading an entry of the agenda and its job.
+    fn on_idle_entry() -> Weight;
+    /// A job that nobody claimed.
+    fn on_idle_expire() -> Weight;
+    /// A job that nobody delivered.
+    fn on_idle_late() -> Weight;
+    /// A result that is paid.
+    fn on_idle_settle() -> Weight;
+    /// A record that is dropped.
+    fn on_idle_drop() -> Weight;
     /// Filling the seats of a round.
     fn on_idle_draw() -> Weight;
     /// The end of a round.
@@ -147,6 +158,21 @@ impl WeightInfo for () {
     }
     fn on_idle_job() -> Weight {
         rough(15, 20, 310)
+    }
+    fn on_idle_entry() -> Weight {
+        rough(2, 0, 10)
+    }
+    fn on_idle_expire() -> Weight {
+        rough(6, 9, 80)
+    }
+    fn on_idle_late() -> Weight {
+        rough(6, 9, 100)
+    }
+    fn on_idle_settle() -> Weight {
+        rough(8, 12, 100)
+    }
+    fn on_idle_drop() -> Weight {
+        rough(4, 6, 50)
     }
     fn on_idle_draw() -> Weight {
         rough(80, 70, 500)

@@ -3,6 +3,7 @@
 
 use crate::{AccountId, Address, Multisig, Proxy, Runtime, RuntimeCall};
 use alloc::{vec, vec::Vec};
+use codec::Encode;
 use frame_support::traits::InstanceFilter;
 use pallet_inference::extension::Carriers;
 use sp_runtime::traits::{BlakeTwo256, Hash, StaticLookup};
@@ -56,10 +57,12 @@ fn carried_by_proxy<'a>(
             proxy.proxy_type.filter(call).then_some(())?;
             let hash = BlakeTwo256::hash_of(call);
             let (announced, _) = Announcements::<Runtime>::get(&delegate);
-            let is_it = |entry: &pallet_proxy::Announcement<_, _, _>| {
-                entry.real == real && entry.call_hash == hash
-            };
-            announced.iter().any(is_it).then_some(())?;
+            // Its fields are private; they begin with the account and the hash.
+            let wanted = (&real, hash).encode();
+            let mut announced = announced.iter().map(Encode::encode);
+            announced
+                .any(|entry| entry.starts_with(&wanted))
+                .then_some(())?;
             (real, call)
         }
         _ => return Some(Vec::new()),

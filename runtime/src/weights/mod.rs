@@ -1,3 +1,4 @@
 //! Weights measured on this runtime: see `scripts/weights.sh`.
 
+#[cfg(not(feature = "runtime-benchmarks"))]
 pub mod pallet_inference;

@@ -201,6 +201,8 @@ mod benchmarks {
     fn submit_job(i: Linear<1, 16_384>) {
         set_up::<T>();
         let (_, model) = model::<T>();
+        candidates::<T>(model);
+        full_pool::<T>(model);
         let who = account_with_funds::<T>("requester");
         let Request {
             input,
@@ -225,6 +227,8 @@ mod benchmarks {
     fn submit_job_with(i: Linear<1, 16_384>) {
         set_up::<T>();
         let (_, model) = model::<T>();
+        candidates::<T>(model);
+        full_pool::<T>(model);
         let worker = worker::<T>("worker", model);
         let who = account_with_funds::<T>("requester");
         let Request {
@@ -256,16 +260,12 @@ mod benchmarks {
         assert_eq!(Jobs::<T>::iter().count(), 1);
     }
 
-    /// A job whose first worker was late, and nobody has moved it on.
     #[benchmark]
     fn claim_job() {
         set_up::<T>();
         let (_, model) = model::<T>();
-        let first = worker::<T>("worker", model);
         let second = worker::<T>("second", model);
         let (_, job) = job::<T>(model);
-        assert_ok!(Pallet::<T>::do_claim(first, job));
-        go_to::<T>(late());
 
         #[extrinsic_call]
         _(RawOrigin::Signed(second.clone()), job);
@@ -313,11 +313,13 @@ mod benchmarks {
         assert!(!Models::<T>::contains_key(model));
     }
 
-    /// A job whose worker was late, and nobody has moved it on.
+    /// The last job of a retired model.
     #[benchmark]
     fn cancel_job() {
-        let (requester, job, _, model) = claimed_on_retired::<T>();
-        go_to::<T>(late());
+        set_up::<T>();
+        let (owner, model) = model::<T>();
+        let (requester, job) = job::<T>(model);
+        assert_ok!(Pallet::<T>::do_retire_model(owner, model));
 
         #[extrinsic_call]
         _(RawOrigin::Signed(requester), job);
@@ -353,7 +355,7 @@ mod benchmarks {
         assert!(Jobs::<T>::contains_key(job));
     }
 
-    /// The longest chain of steps for one job, found through the agenda.
+    /// The longest chain of steps for one job.
     #[benchmark]
     fn on_idle_job() {
         let (_, job, _, _) = claimed_on_retired::<T>();
@@ -361,7 +363,84 @@ mod benchmarks {
 
         #[block]
         {
-            Pallet::<T>::run_agenda(&mut WeightMeter::new());
+            assert_ok!(Pallet::<T>::do_progress(job));
+        }
+
+        assert!(!Jobs::<T>::contains_key(job));
+    }
+
+    /// An entry whose job cannot be moved on for want of weight.
+    #[benchmark]
+    fn on_idle_entry() {
+        let (_, job, _, _) = claimed_on_retired::<T>();
+        go_to::<T>(late());
+        let base = T::WeightInfo::on_idle_base();
+
+        #[block]
+        {
+            Pallet::<T>::run_agenda(&mut WeightMeter::with_limit(base));
+        }
+
+        assert!(Jobs::<T>::contains_key(job));
+    }
+
+    /// The last job of a retired model.
+    #[benchmark]
+    fn on_idle_expire() {
+        set_up::<T>();
+        let (owner, model) = model::<T>();
+        let (_, job) = job::<T>(model);
+        assert_ok!(Pallet::<T>::do_retire_model(owner, model));
+        overdue::<T>(job);
+
+        #[block]
+        {
+            assert_ok!(Pallet::<T>::do_step(job));
+        }
+
+        assert!(!Models::<T>::contains_key(model));
+    }
+
+    #[benchmark]
+    fn on_idle_late() {
+        let (_, job, _, _) = claimed_on_retired::<T>();
+        go_to::<T>(late());
+
+        #[block]
+        {
+            assert_ok!(Pallet::<T>::do_step(job));
+        }
+
+        let status = Jobs::<T>::get(job).map(|job| job.state.status());
+        assert_eq!(status, Some(JobStatus::Open));
+    }
+
+    /// The last job of a retired model, and of a pool that is not the newest any more.
+    #[benchmark]
+    fn on_idle_settle() {
+        let (_, job, _, model) = delivered::<T>();
+        to_review::<T>(job);
+        overdue::<T>(job);
+
+        #[block]
+        {
+            assert_ok!(Pallet::<T>::do_step(job));
+        }
+
+        assert!(!Models::<T>::contains_key(model));
+    }
+
+    /// A record with an audit.
+    #[benchmark]
+    fn on_idle_drop() {
+        let (_, job) = decided::<T>(BALLOT);
+        overdue::<T>(job);
+        assert_ok!(Pallet::<T>::do_step(job));
+        overdue::<T>(job);
+
+        #[block]
+        {
+            assert_ok!(Pallet::<T>::do_step(job));
         }
 
         assert!(!Jobs::<T>::contains_key(job));

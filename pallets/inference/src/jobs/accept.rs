@@ -4,11 +4,13 @@ use super::JobState;
 use crate::{Config, Error, Event, Pallet};
 use frame_support::ensure;
 use genesisflow_primitives::JobId;
-use sp_runtime::DispatchResult;
+use sp_runtime::DispatchError;
 
 impl<T: Config> Pallet<T> {
-    pub(crate) fn do_accept(who: T::AccountId, id: JobId) -> DispatchResult {
+    /// Returns whether something was overdue for the job, which takes weight of its own.
+    pub(crate) fn do_accept(who: T::AccountId, id: JobId) -> Result<bool, DispatchError> {
         let mut opened = Self::open_now(id)?;
+        let was_overdue = opened.has_moved();
         ensure!(opened.job.requester == who, Error::<T>::NotRequester);
         match &mut opened.job.state {
             JobState::Review {
@@ -37,6 +39,6 @@ impl<T: Config> Pallet<T> {
             | JobState::Expired { .. } => return Err(Error::<T>::JobIsFinal.into()),
         }
         Self::save(opened);
-        Ok(())
+        Ok(was_overdue)
     }
 }

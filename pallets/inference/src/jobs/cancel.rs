@@ -4,11 +4,13 @@ use super::{job_key, JobState};
 use crate::{Config, Error, Event, OpenJobs, Pallet};
 use frame_support::ensure;
 use genesisflow_primitives::JobId;
-use sp_runtime::DispatchResult;
+use sp_runtime::DispatchError;
 
 impl<T: Config> Pallet<T> {
-    pub(crate) fn do_cancel(who: T::AccountId, id: JobId) -> DispatchResult {
+    /// Returns whether something was overdue for the job, which takes weight of its own.
+    pub(crate) fn do_cancel(who: T::AccountId, id: JobId) -> Result<bool, DispatchError> {
         let mut opened = Self::open_now(id)?;
+        let was_overdue = opened.has_moved();
         ensure!(opened.job.requester == who, Error::<T>::NotRequester);
         match opened.job.state {
             JobState::Open { .. } => {}
@@ -29,6 +31,6 @@ impl<T: Config> Pallet<T> {
         opened.job.state = JobState::Cancelled { kept_until };
         Self::save(opened);
         Self::deposit_event(Event::JobCancelled { job: id, refund });
-        Ok(())
+        Ok(was_overdue)
     }
 }

@@ -7,9 +7,11 @@ use genesisflow_primitives::{pricing, BlockNumber, JobId, Usage};
 use sp_runtime::{DispatchError, DispatchResult};
 
 impl<T: Config> Pallet<T> {
-    pub(crate) fn do_claim(who: T::AccountId, id: JobId) -> DispatchResult {
+    /// Returns whether something was overdue for the job, which takes weight of its own.
+    pub(crate) fn do_claim(who: T::AccountId, id: JobId) -> Result<bool, DispatchError> {
         let now = Self::now();
         let mut opened = Self::open_now(id)?;
+        let was_overdue = opened.has_moved();
         let job = &mut opened.job;
         let mut worker = Workers::<T>::get(&who).ok_or(Error::<T>::NotAWorker)?;
         ensure!(!worker.chilled, Error::<T>::WorkerChilled);
@@ -80,7 +82,7 @@ impl<T: Config> Pallet<T> {
             exposure,
             deliver_by,
         });
-        Ok(())
+        Ok(was_overdue)
     }
 
     fn ensure_claimable(

@@ -327,6 +327,13 @@ pub(crate) struct OpenedJob<AccountId> {
     listed: BlockNumber,
 }
 
+impl<AccountId> OpenedJob<AccountId> {
+    /// Whether its deadline is another one than when it was read.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.job.state.due() != self.listed
+    }
+}
+
 impl<T: Config> Pallet<T> {
     /// The present block.
     pub(crate) fn now() -> BlockNumber {

@@ -18,12 +18,28 @@ enum Kept {
 /// What kind of work a job's next transition is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// The job's own record and one or two accounts.
-    Plain,
+    /// Nobody claimed the job in time.
+    Expire,
+    /// Nobody delivered it in time.
+    Late,
+    /// Its result is paid.
+    Settle,
+    /// Its record is dropped.
+    Drop,
     /// A draw, or the end of a phase: the pool and up to seven accounts.
     Round,
     /// The end of an audit or of a slash delay: every seat of every round.
     Outcome,
+}
+
+impl Step {
+    /// Whether it touches only the job's own record and one or two accounts.
+    pub(crate) fn is_plain(self) -> bool {
+        match self {
+            Self::Expire | Self::Late | Self::Settle | Self::Drop => true,
+            Self::Round | Self::Outcome => false,
+        }
+    }
 }
 
 impl<AccountId> JobState<AccountId> {
@@ -32,28 +48,38 @@ impl<AccountId> JobState<AccountId> {
         match self {
             Self::Delivered { .. } | Self::Audit { .. } => Step::Round,
             Self::Decided { .. } | Self::Slashing { .. } => Step::Outcome,
-            Self::Open { .. }
-            | Self::Claimed(_)
-            | Self::Review { .. }
-            | Self::Settled { .. }
+            Self::Open { .. } => Step::Expire,
+            Self::Claimed(_) => Step::Late,
+            Self::Review { .. } => Step::Settle,
+            Self::Settled { .. }
             | Self::Rejected { .. }
             | Self::Cancelled { .. }
-            | Self::Expired { .. } => Step::Plain,
+            | Self::Expired { .. } => Step::Drop,
         }
     }
 }
 
 impl<T: Config> Pallet<T> {
-    /// `progress_job`, and one entry of the agenda: one step of any kind, and the plain ones that
-    /// follow from it. If more is overdue, the job is still in the agenda.
+    /// `progress_job`: one step of any kind, and the plain ones that follow from it. If more is
+    /// overdue, the job is still in the agenda.
     pub(crate) fn do_progress(id: JobId) -> DispatchResult {
+        Self::make_steps(id, |next| next.is_plain())
+    }
+
+    /// One entry of the agenda: one step. If more is overdue, another entry follows.
+    pub(crate) fn do_step(id: JobId) -> DispatchResult {
+        Self::make_steps(id, |_| false)
+    }
+
+    /// Makes a step, and those that follow as long as they are overdue and `goes_on` says so.
+    fn make_steps(id: JobId, goes_on: impl Fn(Step) -> bool) -> DispatchResult {
         let mut opened = Self::open(id)?;
         let now = Self::now();
         ensure!(opened.job.state.due() <= now, Error::<T>::NothingDue);
         let mut kept = Self::step(&mut opened)?;
         while matches!(kept, Kept::Kept)
             && opened.job.state.due() <= now
-            && opened.job.state.next_step() == Step::Plain
+            && goes_on(opened.job.state.next_step())
         {
             kept = Self::step(&mut opened)?;
         }
@@ -74,7 +100,7 @@ impl<T: Config> Pallet<T> {
     ) -> Result<Option<OpenedJob<T::AccountId>>, DispatchError> {
         while opened.job.state.due() <= now {
             ensure!(
-                opened.job.state.next_step() == Step::Plain,
+                opened.job.state.next_step().is_plain(),
                 Error::<T>::ProgressFirst
             );
             if let Kept::Dropped = Self::step(&mut opened)? {

@@ -6,6 +6,8 @@ use sp_runtime::{traits::BadOrigin, DispatchResult};
 
 fn cancel(who: AccountId, job: JobId) -> DispatchResult {
     Inference::cancel_job(signed(who), job)
+        .map(drop)
+        .map_err(|refusal| refusal.error)
 }
 
 #[test]

@@ -6,6 +6,8 @@ use sp_runtime::{traits::BadOrigin, DispatchResult};
 
 fn claim(who: AccountId, job: JobId) -> DispatchResult {
     Inference::claim_job(signed(who), job)
+        .map(drop)
+        .map_err(|refusal| refusal.error)
 }
 
 #[test]

@@ -318,6 +318,8 @@ fn play(action: &Action) -> Result<(), DispatchError> {
                 }
             }
             Inference::claim_job(signed(who), job)
+                .map(drop)
+                .map_err(|refusal| refusal.error)
         }
         Action::Deliver {
             job,
@@ -356,11 +358,15 @@ fn play(action: &Action) -> Result<(), DispatchError> {
             let job = pick(job, JobStatus::Review);
             let requester = Inference::job(job).map_or(ALICE, |job| job.requester);
             Inference::accept_result(signed(who.map_or(requester, person)), job)
+                .map(drop)
+                .map_err(|refusal| refusal.error)
         }
         Action::Cancel { job, who } => {
             let job = pick(job, JobStatus::Open);
             let requester = Inference::job(job).map_or(ALICE, |job| job.requester);
             Inference::cancel_job(signed(who.map_or(requester, person)), job)
+                .map(drop)
+                .map_err(|refusal| refusal.error)
         }
         Action::Progress { who, job } => {
             // Mostly one that is overdue, as on_idle may have had no room.
@@ -374,8 +380,10 @@ fn play(action: &Action) -> Result<(), DispatchError> {
                 .map_err(|refusal| refusal.error)
         }
         Action::Pass { blocks, idle } => {
-            // Mostly a few blocks, sometimes many.
-            let blocks = if blocks % 4 == 0 {
+            // Mostly a few blocks, sometimes many, rarely enough for stake to get out.
+            let blocks = if blocks % 16 == 1 {
+                UNBONDING
+            } else if blocks % 4 == 0 {
                 u32::from(blocks)
             } else {
                 u32::from(blocks % 8)

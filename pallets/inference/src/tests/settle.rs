@@ -6,6 +6,8 @@ use sp_runtime::{traits::BadOrigin, DispatchResult};
 
 fn accept(who: AccountId, job: JobId) -> DispatchResult {
     Inference::accept_result(signed(who), job)
+        .map(drop)
+        .map_err(|refusal| refusal.error)
 }
 
 #[test]
