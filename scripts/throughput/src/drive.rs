@@ -74,6 +74,9 @@ pub trait Workload {
     /// If the workload cannot make sense of it.
     fn included(&mut self, kind: Kind, token: u64) -> Result<()>;
 
+    /// All transactions of a block were told: so many were of this workload.
+    fn block_ended(&mut self, _included: usize) {}
+
     /// Begin nothing new.
     fn stop(&mut self);
 
@@ -297,6 +300,7 @@ impl Driver {
                 .lengths
                 .push(u32::try_from((extrinsic.len() - 2) / 2).unwrap_or(u32::MAX));
         }
+        work.block_ended(block.kinds.iter().flatten().count());
         course.blocks.push(block);
         self.full = false;
         Ok(())

@@ -1,6 +1,7 @@
 //! Measures how many calls of the market a development node takes, against plain transfers in the
 //! same run. See `docs/throughput.md`.
 
+mod calls;
 mod drive;
 mod market;
 mod measure;
@@ -26,6 +27,9 @@ pub struct Options {
     /// The node's binary; if left out, $GENESISFLOW_NODE or the one beside this program.
     #[arg(long)]
     node: Option<PathBuf>,
+    /// A runtime's WebAssembly to measure in place of the one that the node carries.
+    #[arg(long)]
+    runtime: Option<PathBuf>,
     /// Seconds during which transactions are sent: a third of them transfers.
     #[arg(long, default_value_t = 120)]
     seconds: u64,
@@ -45,13 +49,13 @@ pub struct Options {
     #[arg(long, default_value_t = 64)]
     batch: usize,
     /// Most transactions that are sent and in no block yet.
-    #[arg(long, default_value_t = 4000)]
+    #[arg(long, default_value_t = 2500)]
     in_flight: usize,
     /// Calls per second for which transactions are signed beforehand.
     #[arg(long, default_value_t = 2500)]
     sign_for: usize,
     /// Blocks for which a result can be looked at.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 15)]
     review_window: u32,
     /// Blocks for which a final job's record is kept.
     #[arg(long, default_value_t = 10)]

@@ -6,43 +6,16 @@
 //! what names a job is signed then; submissions are signed beforehand.
 
 use crate::{
+    calls,
     drive::{Kind, Outgoing, Workload},
-    node::GEN,
     sign::{Account, AtBlock, Call, Signed},
 };
 use anyhow::{Context, Result};
-use codec::Encode;
-use genesisflow_primitives::{
-    manifest::{
-        FileRole, ModelFile, ModelLimits, ModelManifest, ModelTerms, Task, CANONICAL_VERSION,
-    },
-    H256,
-};
+use genesisflow_primitives::H256;
 use std::collections::{HashMap, VecDeque};
-use subxt::{
-    dynamic::Value,
-    ext::{codec::Compact, scale_value::Composite},
-};
 
-/// What a worker puts at stake: enough for thousands of jobs of this size at a time.
-const STAKE: u128 = 10_000 * GEN;
-/// Price per unit, in base units.
-const PRICE: u128 = GEN / 1_000_000;
-/// The most that a job may cost.
-const MAX_FEE: u128 = GEN / 100;
-/// The least that a job costs: twice what an account must hold, so that it can be paid to anyone.
-const MIN_FEE: u128 = GEN / 500;
-/// Longest answer asked for, in units.
-const MAX_OUTPUT: u32 = 64;
-/// Jobs that a worker runs at a time, as it offers.
-const CAPACITY: u32 = 512;
-/// A question of a usual length.
-const INPUT: &str = "Why is the sky blue? Answer in one short sentence that a child of six would understand, please.";
-/// An answer of a usual length.
-const OUTPUT: &str = "Because the air scatters blue light from the sun more than red light, so blue comes from everywhere.";
-/// Tokens of the answer.
-const OUTPUT_TOKENS: u32 = 24;
-
+/// Calls in a job's life, each at the earliest in the block after the one before.
+const STAGES: usize = 4;
 /// A worker and its model.
 struct Worker {
     account: Account,
@@ -87,43 +60,35 @@ pub struct Market {
     next_token: u64,
     next_job: u64,
     next_worker: usize,
+    /// Most jobs in progress that were asked for.
+    bound: usize,
+    /// Most jobs in progress at present.
+    most_jobs: usize,
+    /// Calls in each of the last blocks.
+    filled: VecDeque<usize>,
+    /// Jobs that may still begin before the next block.
+    may_begin: usize,
     stopped: bool,
     /// Submissions that had to be signed while the clock ran.
     pub signed_late: u64,
 }
 
-fn number(value: impl Into<u128>) -> Value {
-    Value::u128(value.into())
-}
-
-fn bytes(value: &[u8]) -> Value {
-    Value::from_bytes(value)
-}
-
-fn named<const N: usize>(fields: [(&str, Value); N]) -> Composite<()> {
-    Composite::named(fields.map(|(name, value)| (name.to_owned(), value)))
-}
-
 impl Market {
-    /// A market of `workers` workers and `requesters` requesters, half of whom accept.
+    /// A market of `workers` workers and `requesters` requesters, half of whom accept, with at most
+    /// `bound` jobs in progress: each has one call in flight at a time.
     ///
     /// # Errors
     /// If the chain's calls are not the ones known here.
-    pub fn new(at: AtBlock, workers: usize, requesters: usize) -> Result<Self> {
+    pub fn new(at: AtBlock, workers: usize, requesters: usize, bound: usize) -> Result<Self> {
         let calls = Calls {
-            claim: Call::new(&at, "Inference", "claim_job", named([("job", number(0u8))]))?,
-            deliver: deliver(&at)?,
-            accept: Call::new(
-                &at,
-                "Inference",
-                "accept_result",
-                named([("job", number(0u8))]),
-            )?,
+            claim: calls::claim(&at)?,
+            deliver: calls::deliver(&at)?,
+            accept: calls::accept(&at)?,
         };
         let workers: Vec<_> = (0..workers)
             .map(|index| Worker {
                 account: Account::derive("worker", index),
-                model: manifest(index).id(),
+                model: calls::model(index),
             })
             .collect();
         let requesters: Vec<_> = (0..requesters)
@@ -156,6 +121,10 @@ impl Market {
             next_token: 0,
             next_job: 0,
             next_worker: 0,
+            bound,
+            most_jobs: bound.div_ceil(2),
+            filled: VecDeque::new(),
+            may_begin: bound.div_ceil(2 * STAGES),
             stopped: false,
             signed_late: 0,
         })
@@ -175,34 +144,7 @@ impl Market {
     pub fn set_up(&mut self) -> Result<Vec<Signed>> {
         let mut signed = Vec::with_capacity(self.workers.len());
         for (index, worker) in self.workers.iter_mut().enumerate() {
-            let calls = [
-                (
-                    "register_worker",
-                    named([("stake", number(STAKE)), ("endpoint", bytes(b""))]),
-                ),
-                (
-                    "register_model",
-                    named([("manifest", bytes(&manifest(index).encode()))]),
-                ),
-                (
-                    "set_offer",
-                    named([
-                        ("model", bytes(&worker.model.0)),
-                        ("price_input", number(PRICE)),
-                        ("price_output", number(PRICE)),
-                        ("capacity", number(CAPACITY)),
-                    ]),
-                ),
-            ];
-            let calls = calls.map(|(name, arguments)| {
-                subxt::dynamic::transaction("Inference", name, arguments).into_value()
-            });
-            let batch = Call::new(
-                &self.at,
-                "Utility",
-                "batch_all",
-                named([("calls", Value::unnamed_composite(calls))]),
-            )?;
+            let batch = calls::become_worker(&self.at, index)?;
             signed.push(worker.account.sign(&self.at, &batch)?);
         }
         Ok(signed)
@@ -227,7 +169,7 @@ impl Market {
     fn submissions(&self) -> Result<Vec<Call>> {
         self.workers
             .iter()
-            .map(|worker| submit(&self.at, worker.model))
+            .map(|worker| calls::submit(&self.at, worker.model))
             .collect()
     }
 
@@ -250,6 +192,9 @@ impl Market {
     }
 
     fn submission(&mut self) -> Result<Option<Outgoing>> {
+        if self.may_begin == 0 || self.jobs.len() + self.submitted.len() >= self.most_jobs {
+            return Ok(None);
+        }
         // Strictly in turn, so that half of the jobs are accepted.
         let Some(index) = self.ready[self.turn].pop_front() else {
             return Ok(None);
@@ -267,6 +212,7 @@ impl Market {
             self.ready[self.turn].push_back(index);
         }
         self.turn = 1 - self.turn;
+        self.may_begin -= 1;
         let token = self.token();
         self.submitted.insert(token, (index, worker));
         Ok(Some(Outgoing {
@@ -370,6 +316,19 @@ impl Workload for Market {
         Ok(())
     }
 
+    fn block_ended(&mut self, included: usize) {
+        // Enough to fill a block and more than half of another. Many more jobs would wait in the
+        // same state, and blocks would hold calls of one kind for a long time.
+        self.filled.push_back(included);
+        if self.filled.len() > STAGES {
+            self.filled.pop_front();
+        }
+        let most = self.filled.iter().max().copied().unwrap_or(0);
+        self.most_jobs = (most * 8 / 5).clamp(self.bound.div_ceil(4), self.bound);
+        // They begin evenly, for the same reason.
+        self.may_begin = self.most_jobs.div_ceil(STAGES);
+    }
+
     fn stop(&mut self) {
         self.stopped = true;
     }
@@ -382,90 +341,13 @@ impl Workload for Market {
 impl Market {
     /// Lets new jobs begin again.
     pub fn resume(&mut self) {
+        self.filled.clear();
+        self.most_jobs = self.bound.div_ceil(2);
         self.stopped = false;
     }
 
     /// How many jobs were submitted.
     pub fn jobs_submitted(&self) -> u64 {
         self.next_job
-    }
-}
-
-fn submit(at: &AtBlock, model: H256) -> Result<Call> {
-    Call::new(
-        at,
-        "Inference",
-        "submit_job",
-        named([
-            ("model", bytes(&model.0)),
-            ("input", bytes(INPUT.as_bytes())),
-            ("max_output", number(MAX_OUTPUT)),
-            ("max_fee", number(MAX_FEE)),
-        ]),
-    )
-}
-
-fn deliver(at: &AtBlock) -> Result<Call> {
-    let evidence: Vec<u8> = (0..OUTPUT_TOKENS)
-        .flat_map(|token| Compact(1_000 + token).encode())
-        .collect();
-    let usage = Value::named_composite([
-        ("input", number(INPUT.len() as u32 / 4)),
-        ("output", number(OUTPUT_TOKENS)),
-    ]);
-    let claim = Value::named_composite([
-        ("usage", usage),
-        ("fault", Value::unnamed_variant("None", [])),
-        ("trace", bytes(&[7; 32])),
-        ("engine_version", number(1u8)),
-    ]);
-    Call::new(
-        at,
-        "Inference",
-        "deliver",
-        named([
-            ("job", number(0u8)),
-            ("output", bytes(OUTPUT.as_bytes())),
-            ("evidence", bytes(&evidence)),
-            ("claim", claim),
-        ]),
-    )
-}
-
-/// The manifest of the model that one worker serves. Nobody runs it.
-fn manifest(index: usize) -> ModelManifest {
-    let file = |role, path: &str| ModelFile {
-        role,
-        path: path.as_bytes().to_vec().try_into().unwrap_or_default(),
-        sha256: H256::repeat_byte(1),
-        size: 1_000,
-    };
-    let name = format!("throughput-{index}");
-    ModelManifest {
-        name: name.into_bytes().try_into().unwrap_or_default(),
-        task: Task::TextGeneration,
-        architecture: b"llama".to_vec().try_into().unwrap_or_default(),
-        canonical_version: CANONICAL_VERSION,
-        files: vec![
-            file(FileRole::Config, "config.json"),
-            file(FileRole::Weights, "model.safetensors"),
-            file(FileRole::Tokenizer, "tokenizer.json"),
-        ]
-        .try_into()
-        .unwrap_or_default(),
-        stop_tokens: vec![2].try_into().unwrap_or_default(),
-        limits: ModelLimits {
-            context: 512,
-            max_output: 256,
-            prompt_overhead: 16,
-        },
-        sources: Default::default(),
-        terms: ModelTerms {
-            min_price_input: 1,
-            min_price_output: 1,
-            min_fee: MIN_FEE,
-            replay_rate: 100,
-            seat_pay: sp_arithmetic::Percent::from_percent(10),
-        },
     }
 }

@@ -232,6 +232,11 @@ fn class(info: &Value) -> Option<usize> {
     CLASSES.iter().position(|name| *name == variant.name)
 }
 
+/// From the node's log: blocks that it threw away because they took too long to make.
+pub fn thrown_away(log: &str) -> usize {
+    log.matches("Discarding proposal for slot").count()
+}
+
 /// From the node's log: how long each block took, and why it ended.
 fn making(log: &str) -> HashMap<u32, (Duration, String)> {
     log.lines()

@@ -16,6 +16,8 @@ pub struct Cores {
     pub client: f64,
     /// By everything else on the machine.
     pub others: f64,
+    /// Microseconds of the node's for each call of the whole phase.
+    pub node_per_call: f64,
 }
 
 /// A phase, reduced to the blocks that count: after the pipeline has filled, and before it empties.
@@ -30,6 +32,8 @@ pub struct Phase {
     pub latencies: Vec<Duration>,
     /// Transactions that found the pool full.
     pub sent_again: u64,
+    /// Blocks that their author threw away because they took too long to make.
+    pub thrown_away: usize,
     /// Processor time.
     pub cores: Cores,
 }
@@ -79,7 +83,7 @@ impl Phase {
     pub fn print(&self) {
         println!(
             "{:<10} {:>6} calls in {:>2} blocks, {:>5.1} s: {:>6.0} calls/s; inclusion p50 {:.1} s, p99 {:.1} s; \
-             cores: node {:.2}, client {:.2}, others {:.2}{}",
+             cores: node {:.2} ({:.0} µs a call), client {:.2}, others {:.2}{}{}",
             self.name,
             self.calls(),
             self.blocks.len(),
@@ -88,10 +92,16 @@ impl Phase {
             quantile(&self.latencies, 0.50),
             quantile(&self.latencies, 0.99),
             self.cores.node,
+            self.cores.node_per_call,
             self.cores.client,
             self.cores.others,
             if self.sent_again > 0 {
                 format!("; {} found the pool full", self.sent_again)
+            } else {
+                String::new()
+            },
+            if self.thrown_away > 0 {
+                format!("; {} blocks took too long and were thrown away", self.thrown_away)
             } else {
                 String::new()
             },
