@@ -71,7 +71,7 @@ fn main() -> ExitCode {
     let jobs = jobs.unwrap_or(if check { 4_000 } else { 100_000 });
     let mut failed = 0;
     let mut tables = String::new();
-    let mut claims = String::from("### Claims\n\n");
+    let mut claims = String::from("## Claims\n\n");
     for part in PARTS {
         let report = part(jobs, seed);
         tables.push_str(report.text());

@@ -83,7 +83,7 @@ pub struct Claim {
 impl Report {
     /// Adds a heading.
     pub fn heading(&mut self, title: &str) {
-        let _ = writeln!(self.text, "### {title}\n");
+        let _ = writeln!(self.text, "## {title}\n");
     }
 
     /// Adds a paragraph.

@@ -22,25 +22,30 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What happens where: [`config`] reads what a decoder is made of, [`loading`] finds and reads the tensors,
-//! [`decoder`] is the forward pass over the kernels of `genesisflow-canonical`, [`text`] and
-//! [`template`] turn input into tokens and tokens into text, [`Model::generate`] puts them
-//! together. The engine knows no chain.
+//! What happens where: [`config`] reads what a decoder is made of, [`loading`] finds and reads the
+//! tensors, [`decoder`] is the forward pass over the kernels of `genesisflow-canonical`, for rows
+//! of many sequences at once, on the compute [`threads`]; [`text`] and [`template`] turn input into
+//! tokens and tokens into text. [`Model::generate`] and [`Model::replay`] run one job by itself,
+//! an [`Engine`] many at once. The engine knows no chain.
 
 pub mod config;
 pub mod decoder;
-mod generate;
+mod engine;
+mod job;
+mod kv;
 pub mod loading;
 mod model;
-mod replay;
 mod request;
 pub mod template;
 pub mod text;
 pub mod threads;
 pub mod weights;
 
+pub use engine::{
+    Engine, EngineError, EngineLoad, EngineOptions, Handle, ReplayHandle, SubmitError,
+};
+pub use job::{Audit, Replay};
 pub use model::{LoadError, LoadOptions, Model, KERNEL_VARIABLE, THREADS_VARIABLE};
-pub use replay::{Audit, Replay};
 pub use request::{
     FaultCode, Finish, GenerateError, GenerateRequest, Generation, Prompt, Sampling,
 };

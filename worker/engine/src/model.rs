@@ -125,10 +125,17 @@ impl Model {
     /// # Errors
     /// As [`Model::load`].
     pub fn load_with(dir: &Path, options: LoadOptions) -> Result<Self, LoadError> {
+        Self::load_on(dir, options.kernel, Threads::new(options.threads)?)
+    }
+
+    /// [`Model::load`] on a given kernel and on threads that other models may share.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn load_on(dir: &Path, kernel: Kernel, threads: Threads) -> Result<Self, LoadError> {
         let (config, mut weights) = WeightFiles::find(dir)?.open(dir)?;
         let text = TextProcessor::load(dir)?;
-        let threads = Threads::new(options.threads)?;
-        let decoder = Decoder::new(config, weights.as_mut(), options.kernel, threads)?;
+        let decoder = Decoder::new(config, weights.as_mut(), kernel, threads)?;
         Ok(Self::new(decoder, Some(text)))
     }
 

@@ -11,7 +11,7 @@ use genesisflow_canonical::{
 };
 use half::f16;
 
-use super::{linear::Linear, Decoder, Layer};
+use super::{linear::Linear, Decoder, Layer, Network};
 
 impl Decoder {
     /// Logits of every position of a sequence: `[position][vocabulary]`.
@@ -19,6 +19,12 @@ impl Decoder {
     /// # Panics
     /// If a token is outside the embedding.
     pub fn f32_logits(&self, tokens: &[u32]) -> Vec<f32> {
+        self.network.f32_logits(tokens)
+    }
+}
+
+impl Network {
+    fn f32_logits(&self, tokens: &[u32]) -> Vec<f32> {
         let c = &self.config;
         let mut hidden = Vec::new();
         let mut row = vec![0.0; c.hidden_size];
@@ -97,15 +103,9 @@ impl Decoder {
     }
 
     fn f32_feed_forward(&self, layer: &Layer, hidden: &mut [f32]) {
-        let inner = self.config.intermediate_size;
-        let both = linear(&layer.gate_up, &self.f32_norm(&layer.mlp_norm, hidden));
-        let mut product = Vec::new();
-        for row in both.chunks_exact(2 * inner) {
-            let (gate, up) = row.split_at(inner);
-            let at = product.len();
-            product.extend_from_slice(gate);
-            self.kernel.swiglu(&mut product[at..], up);
-        }
+        let x = self.f32_norm(&layer.mlp_norm, hidden);
+        let mut product = linear(&layer.gate, &x);
+        self.kernel.swiglu(&mut product, &linear(&layer.up, &x));
         add(hidden, &linear(&layer.down, &product));
     }
 }

@@ -2,11 +2,23 @@
 
 #[cfg(feature = "f32-mode")]
 mod f32_mode;
-mod forward;
-mod kv_cache;
+mod fault;
+mod head;
+mod layer;
 mod linear;
+mod pass;
+mod plan;
+mod products;
+mod sequence;
+mod slice;
+mod step;
 
-pub use forward::{Fed, FeedFault, Sequence};
+pub use fault::FeedFault;
+pub(crate) use pass::Pass;
+pub use sequence::{Fed, Sequence};
+pub(crate) use step::{Choice, Run, RunOutput};
+
+use std::sync::Arc;
 
 use genesisflow_canonical::{
     kernels::Kernel,
@@ -20,6 +32,7 @@ use crate::{
     weights::{TensorSource, WeightsError},
 };
 use linear::Linear;
+use products::Pieces;
 
 /// Why a decoder cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -32,9 +45,16 @@ pub enum DecoderError {
     Weights(#[from] WeightsError),
 }
 
-/// A decoder's weights, quantised and packed, and what it runs on.
+/// A decoder's weights, quantised and packed, and the threads it runs on.
 #[derive(Debug)]
 pub struct Decoder {
+    network: Arc<Network>,
+    threads: Threads,
+}
+
+/// What all threads read.
+#[derive(Debug)]
+pub(super) struct Network {
     config: DecoderConfig,
     embedding: Linear,
     layers: Vec<Layer>,
@@ -43,10 +63,7 @@ pub struct Decoder {
     head: Option<Linear>,
     /// Rotary frequencies of a head's pairs.
     frequencies: Vec<f64>,
-    /// Multiply-adds for one token through all layers.
-    work_per_token: u64,
     kernel: Kernel,
-    threads: Threads,
 }
 
 #[derive(Debug)]
@@ -58,8 +75,8 @@ struct Layer {
     key_norm: Option<Vec<f32>>,
     output: Linear,
     mlp_norm: Vec<f32>,
-    /// Rows of gate and up, one below the other.
-    gate_up: Linear,
+    gate: Linear,
+    up: Linear,
     down: Linear,
 }
 
@@ -105,28 +122,29 @@ impl Decoder {
                 return Err(WeightsError::UnusedTensor(name).into());
             }
         }
-        let work_per_token = layers.iter().map(Layer::work).sum();
-        Ok(Self {
+        let network = Network {
             embedding,
             layers,
             final_norm,
             head,
             frequencies,
-            work_per_token,
             kernel,
-            threads,
             config,
+        };
+        Ok(Self {
+            network: Arc::new(network),
+            threads,
         })
     }
 
     /// What it is made of.
     pub fn config(&self) -> &DecoderConfig {
-        &self.config
+        &self.network.config
     }
 
     /// The kernel it runs on.
     pub fn kernel(&self) -> Kernel {
-        self.kernel
+        self.network.kernel
     }
 
     /// The threads it runs on.
@@ -136,17 +154,34 @@ impl Decoder {
 
     /// Bytes of its packed weights.
     pub fn bytes(&self) -> usize {
-        let layers: usize = self
-            .layers
-            .iter()
-            .flat_map(|l| [&l.qkv, &l.output, &l.gate_up, &l.down])
-            .map(Linear::bytes)
-            .sum();
-        layers + self.embedding.bytes() + self.head.as_ref().map_or(0, Linear::bytes)
+        let network = &self.network;
+        network.linears().map(|l| l.matrix().bytes()).sum()
     }
 
+    /// Working memory for steps through it.
+    pub(crate) fn pass(&self) -> Arc<Pass> {
+        Pass::new(self.network.clone())
+    }
+}
+
+impl Network {
     fn head(&self) -> &Linear {
         self.head.as_ref().unwrap_or(&self.embedding)
+    }
+
+    fn linears(&self) -> impl Iterator<Item = &Linear> {
+        let layers = self.layers.iter();
+        layers
+            .flat_map(|l| [&l.qkv, &l.output, &l.gate, &l.up, &l.down])
+            .chain([&self.embedding])
+            .chain(&self.head)
+    }
+
+    /// Pieces that any of its layers is cut into at most.
+    fn pieces(&self, rows: usize, slices: usize, threads: usize) -> usize {
+        let linears = self.linears();
+        let pieces = linears.map(|l| Pieces::new(l, rows, slices, threads).count);
+        pieces.max().unwrap_or(0)
     }
 }
 
@@ -185,12 +220,13 @@ impl Layer {
                 c.output_bias,
             )?,
             mlp_norm: norm(source, &name("post_attention_layernorm.weight"), hidden)?,
-            gate_up: Linear::load(
+            gate: Linear::load(
                 source,
-                &[(name("mlp.gate_proj"), inner), (name("mlp.up_proj"), inner)],
+                &[(name("mlp.gate_proj"), inner)],
                 hidden,
                 c.mlp_bias,
             )?,
+            up: Linear::load(source, &[(name("mlp.up_proj"), inner)], hidden, c.mlp_bias)?,
             down: Linear::load(
                 source,
                 &[(name("mlp.down_proj"), hidden)],
@@ -198,13 +234,6 @@ impl Layer {
                 c.mlp_bias,
             )?,
         })
-    }
-
-    fn work(&self) -> u64 {
-        [&self.qkv, &self.output, &self.gate_up, &self.down]
-            .into_iter()
-            .map(Linear::work)
-            .sum()
     }
 }
 

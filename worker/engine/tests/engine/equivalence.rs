@@ -3,7 +3,9 @@
 
 use std::ops::ControlFlow;
 
-use crate::random_model::{config, decoder, tensors, Numbers, FAMILIES};
+use crate::random_model::{
+    config, decoder, q4_0_decoder, spoil, tensors, whole_blocks, Numbers, FAMILIES,
+};
 use genesisflow_canonical::kernels::Kernel;
 use genesisflow_engine::{
     decoder::{Decoder, FeedFault, Sequence},
@@ -90,6 +92,27 @@ proptest! {
         }
     }
 
+    #[test]
+    fn weights_in_fours_give_the_same_bits_on_every_kernel(
+        seed: u64,
+        family in prop::sample::select(&FAMILIES[..]),
+        length in 1usize..150,
+        pieces in pieces(),
+    ) {
+        let mut numbers = Numbers::new(seed);
+        let mut config = config(family, &mut numbers);
+        whole_blocks(&mut config);
+        let weights = tensors(&config, &mut numbers);
+        let tokens = numbers.tokens(length, config.vocab_size);
+        let scalar = q4_0_decoder(&config, &weights, Kernel::SCALAR, 1);
+        let whole = run(&scalar, &tokens, &[length], 0);
+        prop_assert!(whole.fault.is_none());
+        for kernel in Kernel::available() {
+            let decoder = q4_0_decoder(&config, &weights, kernel, 2);
+            prop_assert_eq!(&run(&decoder, &tokens, &pieces, 0), &whole, "{}", kernel.name());
+        }
+    }
+
     /// Weights near the limits, so that some positions fault: always the same one, with the same
     /// last key row.
     #[test]
@@ -167,32 +190,6 @@ proptest! {
         let mut longer = made.tokens.clone();
         longer.push(0);
         prop_assert_eq!(differs(&longer), Replay::Differs { index: made.tokens.len() as u32 });
-    }
-}
-
-/// Makes some linear layers so large that keys leave f16 or activations pass 2^40 now and then.
-fn spoil(
-    weights: &mut genesisflow_engine::weights::MemoryTensors,
-    config: &genesisflow_engine::config::DecoderConfig,
-    numbers: &mut Numbers,
-) {
-    for layer in 0..config.layers {
-        let mut scale = |part: &str, factor: f32| {
-            let name = format!("model.layers.{layer}.{part}.weight");
-            for x in weights.get_mut(&name).unwrap() {
-                *x *= factor;
-            }
-        };
-        match numbers.below(5) {
-            0 => scale("self_attn.k_proj", 2.0e4),
-            1 => scale("self_attn.v_proj", 2.0e4),
-            2 => {
-                scale("mlp.gate_proj", 6.0e5);
-                scale("mlp.up_proj", 4.0e5);
-            }
-            3 => scale("mlp.up_proj", 2.0e4),
-            _ => {}
-        }
     }
 }
 

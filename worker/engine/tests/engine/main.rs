@@ -1,5 +1,6 @@
 //! Tests of whole models. One binary, because each would link everything again.
 
+mod batching;
 mod canonical_vectors;
 mod equivalence;
 mod golden;

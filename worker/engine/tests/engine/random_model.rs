@@ -2,8 +2,12 @@
 
 use genesisflow_canonical::{kernels::Kernel, rope::RopeScaling};
 use genesisflow_engine::{
-    config::DecoderConfig, decoder::Decoder, threads::Threads, weights::MemoryTensors,
+    config::DecoderConfig,
+    decoder::Decoder,
+    threads::Threads,
+    weights::{EachRow, MemoryTensors, Row, TensorSource, WeightsError},
 };
+use half::f16;
 
 /// Pseudo-random numbers, the same on every machine.
 pub struct Numbers(u64);
@@ -135,4 +139,83 @@ pub fn decoder(
 ) -> Decoder {
     let threads = Threads::new(threads).unwrap();
     Decoder::new(config.clone(), &mut tensors.clone(), kernel, threads).unwrap()
+}
+
+/// Makes some linear layers so large that keys leave f16 or activations pass 2^40 now and then.
+pub fn spoil(weights: &mut MemoryTensors, config: &DecoderConfig, numbers: &mut Numbers) {
+    for layer in 0..config.layers {
+        let mut scale = |part: &str, factor: f32| {
+            let name = format!("model.layers.{layer}.{part}.weight");
+            for x in weights.get_mut(&name).unwrap() {
+                *x *= factor;
+            }
+        };
+        match numbers.below(5) {
+            0 => scale("self_attn.k_proj", 2.0e4),
+            1 => scale("self_attn.v_proj", 2.0e4),
+            2 => {
+                scale("mlp.gate_proj", 6.0e5);
+                scale("mlp.up_proj", 4.0e5);
+            }
+            3 => scale("mlp.up_proj", 2.0e4),
+            _ => {}
+        }
+    }
+}
+
+/// Widens a config so that all rows of its linear layers are whole blocks, as Q4_0 wants them.
+pub fn whole_blocks(config: &mut DecoderConfig) {
+    config.hidden_size = config.hidden_size.next_multiple_of(32);
+    config.intermediate_size = config.intermediate_size.next_multiple_of(32);
+    config.head_dim = config.head_dim.next_multiple_of(32);
+}
+
+/// A decoder whose linear layers are Q4_0: of the tensors' values, the signs and rough sizes.
+pub fn q4_0_decoder(
+    config: &DecoderConfig,
+    tensors: &MemoryTensors,
+    kernel: Kernel,
+    threads: usize,
+) -> Decoder {
+    let threads = Threads::new(threads).unwrap();
+    let mut source = InFours(tensors.clone());
+    Decoder::new(config.clone(), &mut source, kernel, threads).unwrap()
+}
+
+/// Hands the layers' matrices out as stored Q4_0 blocks.
+struct InFours(MemoryTensors);
+
+impl TensorSource for InFours {
+    fn rows(&mut self, name: &str, shape: &[usize], each: EachRow<'_>) -> Result<(), WeightsError> {
+        if !self.is_q4_0(name) {
+            return self.0.rows(name, shape, each);
+        }
+        self.0.rows(name, shape, &mut |index, row| match row {
+            Row::Values(values) => each(index, Row::Q4_0(&fours(values))),
+            stored => each(index, stored),
+        })
+    }
+
+    fn unused(&self) -> Option<String> {
+        self.0.unused()
+    }
+
+    fn is_q4_0(&self, name: &str) -> bool {
+        name.ends_with("_proj.weight")
+    }
+}
+
+/// Blocks of an f16 scale and 16 bytes of two nibbles.
+fn fours(values: &[f32]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for block in values.chunks_exact(32) {
+        let largest = block.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+        let scale = (largest / 7.0).clamp(1.0e-6, 60_000.0);
+        bytes.extend_from_slice(&f16::from_f32(scale).to_le_bytes());
+        let nibble = |x: f32| ((x / scale).round().clamp(-8.0, 7.0) + 8.0) as u8;
+        for (low, high) in block[..16].iter().zip(&block[16..]) {
+            bytes.push(nibble(*low) | nibble(*high) << 4);
+        }
+    }
+    bytes
 }

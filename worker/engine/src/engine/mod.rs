@@ -1,0 +1,247 @@
+//! The engine: many jobs at once on one model.
+//!
+//! A thread of its own runs the scheduler; jobs come in through a bounded queue and their tokens
+//! go out through handles, which are streams for any async runtime and can be waited for without
+//! one.
+//!
+//! ```no_run
+//! # async fn example(request: genesisflow_engine::GenerateRequest) -> Result<(), Box<dyn std::error::Error>> {
+//! use futures::StreamExt;
+//! use genesisflow_engine::{Engine, EngineOptions, Model};
+//!
+//! let model = Model::load("models/example".as_ref())?;
+//! let engine = Engine::start(model, EngineOptions::default())?;
+//! let mut job = engine.submit(request)?;
+//! while let Some(token) = job.next().await {
+//!     println!("{token}");
+//! }
+//! println!("{}", job.finish().await?.text);
+//! # Ok(())
+//! # }
+//! ```
+
+mod handle;
+mod queue;
+mod scheduler;
+
+pub use handle::{Handle, ReplayHandle};
+
+use std::{sync::Arc, thread};
+
+use genesisflow_canonical::kernels::KV_BLOCK;
+
+use crate::{
+    job::{Generating, Job, Replaying, Start},
+    kv::KvStore,
+    model::Model,
+    request::{GenerateError, GenerateRequest},
+};
+use queue::{Queue, Refusal, Work};
+use scheduler::Scheduler;
+
+/// What an engine may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EngineOptions {
+    /// Bytes for keys, values and the states of outputs. The system gives them out as they are
+    /// written; they are never exceeded.
+    pub memory: usize,
+    /// Positions that go through the layers in one step at most.
+    pub step_rows: usize,
+    /// Jobs that run at once at most.
+    pub running: usize,
+    /// Jobs that wait at most; further ones are refused.
+    pub waiting: usize,
+    /// Whether jobs that begin with the same tokens share their keys and values. It cannot change
+    /// a bit, only save time.
+    pub prefix_cache: bool,
+}
+
+impl Default for EngineOptions {
+    /// 1 GiB, steps of 128 positions, 16 jobs at once, 64 waiting, with a prefix cache.
+    fn default() -> Self {
+        Self {
+            memory: 1 << 30,
+            step_rows: 128,
+            running: 16,
+            waiting: 64,
+            prefix_cache: true,
+        }
+    }
+}
+
+/// Why an engine cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The memory holds not a single block, or the system does not have it.
+    #[error(
+        "{memory} bytes cannot be used for keys and values: a block of 32 positions takes {block}; \
+         give the engine more, or what the machine has"
+    )]
+    Memory {
+        /// What the options say.
+        memory: usize,
+        /// Bytes of a block.
+        block: usize,
+    },
+    /// The system gave no thread.
+    #[error("cannot start the engine's thread: {0}")]
+    Thread(std::io::Error),
+}
+
+/// Why a job was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// As many jobs wait as may.
+    #[error("{waiting} jobs are waiting already; try again when some are done")]
+    Busy {
+        /// Jobs that wait.
+        waiting: usize,
+    },
+    /// The engine has been shut down.
+    #[error("the engine is shut down")]
+    ShutDown,
+    /// The job can never be run here.
+    #[error(transparent)]
+    Request(#[from] GenerateError),
+}
+
+/// How much an engine has to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EngineLoad {
+    /// Jobs that wait.
+    pub waiting: usize,
+    /// Jobs that run.
+    pub running: usize,
+    /// Blocks of 32 positions that running jobs hold.
+    pub held_blocks: usize,
+    /// Blocks that there are.
+    pub blocks: usize,
+}
+
+/// Runs many jobs on one model. Dropping it stops them all.
+#[derive(Debug)]
+pub struct Engine {
+    model: Arc<Model>,
+    queue: Arc<Queue>,
+    blocks: usize,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Starts an engine.
+    ///
+    /// # Errors
+    /// [`EngineError`] if the memory or the thread cannot be had.
+    pub fn start(
+        model: impl Into<Arc<Model>>,
+        options: EngineOptions,
+    ) -> Result<Self, EngineError> {
+        let model: Arc<Model> = model.into();
+        let config = model.decoder().config();
+        // Each position may have an output token, and its state is kept for the trace.
+        let state = KV_BLOCK * config.hidden_size * std::mem::size_of::<f32>();
+        let block = KvStore::block_bytes(config) + state;
+        let memory = EngineError::Memory {
+            memory: options.memory,
+            block,
+        };
+        let blocks = u32::try_from(options.memory / block).unwrap_or(u32::MAX);
+        let store = match KvStore::new(config, blocks as usize) {
+            Some(store) if blocks > 0 => store,
+            _ => return Err(memory),
+        };
+        let queue = Arc::new(Queue::new(options.waiting, blocks as usize));
+        let scheduler = Scheduler::new(model.clone(), queue.clone(), store, blocks, options);
+        let thread = thread::Builder::new()
+            .name("engine".into())
+            .spawn(move || scheduler.run())
+            .map_err(EngineError::Thread)?;
+        Ok(Self {
+            model,
+            queue,
+            blocks: blocks as usize,
+            thread: Some(thread),
+        })
+    }
+
+    /// The model it runs.
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// How much it has to do.
+    pub fn load(&self) -> EngineLoad {
+        self.queue.load()
+    }
+
+    /// Takes a job. Encoding the prompt is done here, on the calling thread.
+    ///
+    /// # Errors
+    /// [`SubmitError`] if it cannot be taken now, or ever.
+    pub fn submit(&self, request: GenerateRequest) -> Result<Handle, SubmitError> {
+        self.queue.admits()?;
+        let start = Generating::start(&self.model, request)?;
+        let (handle, ticket, events) = Handle::new();
+        match start {
+            Start::Over(result) => ticket.generated(&events, Ok(result)),
+            Start::Job(mut job) => {
+                self.check_fits(&mut job)?;
+                self.queue.push(Work::Generate(job, events), ticket)?;
+            }
+        }
+        Ok(handle)
+    }
+
+    /// Takes a replay of claimed output tokens, with a digest under each of `seeds`. Replays go
+    /// before jobs that wait.
+    ///
+    /// # Errors
+    /// [`SubmitError`] if it cannot be taken now, or ever.
+    pub fn replay(
+        &self,
+        request: GenerateRequest,
+        tokens: Vec<u32>,
+        seeds: &[[u8; 32]],
+    ) -> Result<ReplayHandle, SubmitError> {
+        self.queue.admits()?;
+        let start = Replaying::start(&self.model, request, tokens, seeds)?;
+        let (handle, ticket, result) = ReplayHandle::new();
+        match start {
+            // Nobody listens any more if the handle is gone.
+            Start::Over(audit) => drop(result.send(Ok(audit))),
+            Start::Job(mut job) => {
+                self.check_fits(&mut job)?;
+                self.queue.push(Work::Replay(job, Some(result)), ticket)?;
+            }
+        }
+        Ok(handle)
+    }
+
+    /// Takes no more jobs, finishes those it has, and ends.
+    pub fn shut_down(mut self) {
+        self.queue.close(Refusal::Later);
+        self.join();
+    }
+
+    fn check_fits<J: Job>(&self, job: &mut J) -> Result<(), GenerateError> {
+        let tokens = job.feed().positions;
+        if tokens.div_ceil(KV_BLOCK) > self.blocks {
+            return Err(GenerateError::Memory { tokens });
+        }
+        Ok(())
+    }
+
+    fn join(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            // If it panicked, it has said so already.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.queue.close(Refusal::All);
+        self.join();
+    }
+}
