@@ -162,7 +162,7 @@ impl<'a> Playout<'a> {
             })
             .collect();
         let eligible = self.pool.accounts.len() as u32;
-        match verdict(&votes, seats, eligible) {
+        match verdict(&votes, seats, eligible, round % 3 == 2) {
             Some(ballot) if ballot == RIGHT => Outcome::Honest,
             Some(_) => Outcome::Hostile(heard),
             None if !acted => Outcome::Nobody,

@@ -125,7 +125,12 @@ impl<T: Config> Pallet<T> {
                 holds_majority: auditor.holds_majority,
             })
             .collect();
-        verdict(&votes, seats, round.eligible)
+        verdict(
+            &votes,
+            seats,
+            round.eligible,
+            round.kind == RoundKind::Appeal,
+        )
     }
 
     /// Closes a round's seats. Whoever said nothing takes no new jobs until it says it is back; but

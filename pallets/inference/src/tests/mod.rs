@@ -4,6 +4,7 @@ mod cancel;
 mod claim;
 mod deliver;
 mod extension;
+mod honesty;
 mod lateness;
 mod models;
 mod money;

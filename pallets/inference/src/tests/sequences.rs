@@ -381,7 +381,7 @@ fn play(action: &Action) -> Result<(), DispatchError> {
         }
         Action::Pass { blocks, idle } => {
             // Mostly a few blocks, sometimes many, rarely enough for stake to get out.
-            let blocks = if blocks % 16 == 1 {
+            let blocks = if blocks % 8 == 1 {
                 UNBONDING
             } else if blocks % 4 == 0 {
                 u32::from(blocks)

@@ -101,11 +101,15 @@ pub struct Vote {
 }
 
 /// What a round decides: the ballot with more than half of all seats, vacant and silent ones
-/// included, if it comes from at least two accounts, or from one that holds more than half of the
-/// stake that could have been drawn while there are at least three such accounts.
+/// included, if it comes from at least two accounts, or if at least three accounts could have been
+/// drawn and it comes from one that holds more than half of their stake.
+///
+/// In an appeal one account will do, whatever it holds: an appeal has so many seats that more than
+/// half of them are no accident, and if it decided nothing a wrong verdict before it would stand
+/// against the majority.
 ///
 /// `seats`: how many were drawn; `eligible`: how many accounts could have been.
-pub fn verdict(votes: &[Vote], seats: u32, eligible: u32) -> Option<Verdict> {
+pub fn verdict(votes: &[Vote], seats: u32, eligible: u32, is_appeal: bool) -> Option<Verdict> {
     let mut candidates: Vec<Ballot> = votes.iter().filter_map(|vote| vote.ballot).collect();
     candidates.sort();
     candidates.dedup();
@@ -115,7 +119,8 @@ pub fn verdict(votes: &[Vote], seats: u32, eligible: u32) -> Option<Verdict> {
             .filter(|vote| vote.ballot.as_ref() == Some(candidate))
             .collect();
         let weight: u32 = for_it.iter().map(|vote| vote.seats).sum();
-        let stands_alone = eligible >= 3 && for_it.iter().any(|vote| vote.holds_majority);
+        let may_decide = |vote: &&Vote| is_appeal || vote.holds_majority;
+        let stands_alone = eligible >= 3 && for_it.iter().copied().any(|vote| may_decide(&vote));
         weight.saturating_mul(2) > seats && (for_it.len() >= 2 || stands_alone)
     })
 }
@@ -144,7 +149,7 @@ mod tests {
     #[test]
     fn a_verdict_needs_more_than_half_of_all_seats() {
         let two = [vote(1, Some(RIGHT)), vote(1, Some(RIGHT)), vote(1, None)];
-        assert_eq!(verdict(&two, 3, 5), Some(RIGHT));
+        assert_eq!(verdict(&two, 3, 5, false), Some(RIGHT));
         let split = [
             vote(1, Some(RIGHT)),
             vote(1, Some(LAZY)),
@@ -156,21 +161,23 @@ mod tests {
                 }),
             ),
         ];
-        assert_eq!(verdict(&split, 3, 5), None);
+        assert_eq!(verdict(&split, 3, 5, true), None);
         // Exactly half does not do.
         let half = [vote(2, Some(RIGHT)), vote(1, Some(RIGHT)), vote(3, None)];
-        assert_eq!(verdict(&half, 6, 5), None);
-        assert_eq!(verdict(&[], 3, 5), None);
+        assert_eq!(verdict(&half, 6, 5, true), None);
+        assert_eq!(verdict(&[], 3, 5, true), None);
     }
 
     #[test]
     fn one_account_decides_only_if_it_holds_most_of_the_stake_among_three() {
         let mut alone = [vote(3, Some(RIGHT))];
-        assert_eq!(verdict(&alone, 3, 5), None);
+        assert_eq!(verdict(&alone, 3, 5, false), None);
+        assert_eq!(verdict(&alone, 3, 3, true), Some(RIGHT));
+        assert_eq!(verdict(&alone, 3, 2, true), None);
         alone[0].holds_majority = true;
-        assert_eq!(verdict(&alone, 3, 5), Some(RIGHT));
-        assert_eq!(verdict(&alone, 3, 3), Some(RIGHT));
-        assert_eq!(verdict(&alone, 3, 2), None);
+        assert_eq!(verdict(&alone, 3, 5, false), Some(RIGHT));
+        assert_eq!(verdict(&alone, 3, 3, false), Some(RIGHT));
+        assert_eq!(verdict(&alone, 3, 2, false), None);
     }
 
     #[test]
