@@ -187,7 +187,9 @@ impl Kernel {
                 #[cfg(target_arch = "x86_64")]
                 InstructionSet::Avx512 => super::linear_avx512::multiply_avx512(&job),
                 #[cfg(target_arch = "aarch64")]
-                InstructionSet::Neon => multiply::<super::linear_scalar::Scalar>(&job),
+                InstructionSet::Neon => multiply::<super::linear_neon::Neon<false>>(&job),
+                #[cfg(target_arch = "aarch64")]
+                InstructionSet::NeonDotprod => super::linear_neon::multiply_dotprod(&job),
             }
         }
     }
@@ -201,7 +203,9 @@ impl Kernel {
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx512 => super::linear_avx512::Vnni::SHAPE,
             #[cfg(target_arch = "aarch64")]
-            InstructionSet::Neon => super::linear_scalar::Scalar::SHAPE,
+            InstructionSet::Neon => super::linear_neon::Neon::<false>::SHAPE,
+            #[cfg(target_arch = "aarch64")]
+            InstructionSet::NeonDotprod => super::linear_neon::Neon::<true>::SHAPE,
         }
     }
 }

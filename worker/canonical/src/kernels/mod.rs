@@ -17,6 +17,8 @@ mod linear;
 mod linear_avx2;
 #[cfg(target_arch = "x86_64")]
 mod linear_avx512;
+#[cfg(target_arch = "aarch64")]
+mod linear_neon;
 mod linear_scalar;
 mod matrix;
 mod output;
@@ -50,6 +52,8 @@ enum InstructionSet {
     Avx512,
     #[cfg(target_arch = "aarch64")]
     Neon,
+    #[cfg(target_arch = "aarch64")]
+    NeonDotprod,
 }
 
 impl InstructionSet {
@@ -59,6 +63,8 @@ impl InstructionSet {
         Self::Avx512,
         #[cfg(target_arch = "x86_64")]
         Self::Avx2,
+        #[cfg(target_arch = "aarch64")]
+        Self::NeonDotprod,
         #[cfg(target_arch = "aarch64")]
         Self::Neon,
         Self::Scalar,
@@ -73,6 +79,8 @@ impl InstructionSet {
             Self::Avx512 => "avx512",
             #[cfg(target_arch = "aarch64")]
             Self::Neon => "neon",
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonDotprod => "neon-dotprod",
         }
     }
 
@@ -97,6 +105,8 @@ impl InstructionSet {
             // Part of every 64-bit ARM.
             #[cfg(target_arch = "aarch64")]
             Self::Neon => true,
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonDotprod => std::arch::is_aarch64_feature_detected!("dotprod"),
         }
     }
 }
@@ -128,7 +138,7 @@ impl Kernel {
         Self::available().next().unwrap_or(Self::SCALAR)
     }
 
-    /// The kernel with this name: `scalar`, `avx2`, `avx512` or `neon`.
+    /// The kernel with this name: `scalar`, `avx2`, `avx512`, `neon` or `neon-dotprod`.
     ///
     /// # Errors
     /// [`UnknownKernel`] if this machine or build does not have it.
@@ -179,7 +189,7 @@ macro_rules! compiled_for_each {
                     #[cfg(target_arch = "x86_64")]
                     InstructionSet::Avx512 => unsafe { avx512($($arg),*) },
                     #[cfg(target_arch = "aarch64")]
-                    InstructionSet::Neon => generic::<crate::fused::Native>($($arg),*),
+                    InstructionSet::Neon | InstructionSet::NeonDotprod => generic::<crate::fused::Native>($($arg),*),
                 }
             }
         }
