@@ -28,6 +28,7 @@
 //! tokens and tokens into text. [`Model::generate`] and [`Model::replay`] run one job by itself,
 //! an [`Engine`] many at once. The engine knows no chain.
 
+pub mod bench;
 pub mod config;
 pub mod decoder;
 mod engine;

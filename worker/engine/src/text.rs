@@ -1,7 +1,8 @@
 //! Text to tokens and back: the tokenizer, the chat template, and the one decoding of an output.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read},
     panic::{self, AssertUnwindSafe},
     path::Path,
 };
@@ -10,6 +11,7 @@ use serde_json::Value;
 use tokenizers::Tokenizer;
 
 use crate::{
+    loading::MAX_TEXT_FILE,
     request::Prompt,
     template::{parse_messages, ChatTemplate, Message, TemplateFault},
 };
@@ -198,7 +200,18 @@ fn guarded<T>(f: impl FnOnce() -> T) -> Result<T, String> {
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>, TextError> {
-    match fs::read(path) {
+    // Bounded: a file without end must not fill the memory.
+    let whole = || -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let file = fs::File::open(path)?;
+        file.take(MAX_TEXT_FILE + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MAX_TEXT_FILE {
+            let reason = format!("it is larger than {MAX_TEXT_FILE} bytes");
+            return Err(io::Error::other(reason));
+        }
+        Ok(bytes)
+    };
+    match whole() {
         Ok(bytes) => Ok(Some(bytes)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(TextError::Io {

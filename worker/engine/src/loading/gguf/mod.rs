@@ -192,7 +192,8 @@ impl TensorSource for GgufFile {
             return self.read(&tensor, shape, each);
         };
         let outputs = shape[0];
-        if heads == 0 || outputs % (2 * heads) != 0 {
+        let pairs = heads.checked_mul(2).filter(|pairs| *pairs > 0);
+        if !pairs.is_some_and(|pairs| outputs.is_multiple_of(pairs)) {
             return Err(WeightsError::Values {
                 name: tensor,
                 reason: format!("{outputs} rows are no pairs of {heads} heads"),

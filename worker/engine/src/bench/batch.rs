@@ -1,0 +1,101 @@
+//! Several sequences that go through the decoder together.
+
+use std::sync::Arc;
+
+use genesisflow_canonical::{kernels::KV_BLOCK, SamplerSettings};
+
+use crate::{
+    decoder::{Choice, Decoder, Pass, Run},
+    kv::KvStore,
+};
+
+/// Positions that go through the layers together at most while prompts are read.
+const CHUNK: usize = 128;
+
+/// Sequences of equal length, each with other tokens.
+pub(super) struct Batch<'a> {
+    decoder: &'a Decoder,
+    pass: Arc<Pass>,
+    store: Arc<KvStore>,
+    tables: Vec<Arc<[u32]>>,
+    choice: Choice,
+    last: Vec<u32>,
+    position: usize,
+}
+
+impl<'a> Batch<'a> {
+    /// Sequences with room for so many positions each; `None` if memory does not suffice.
+    pub(super) fn new(decoder: &'a Decoder, sequences: usize, positions: usize) -> Option<Self> {
+        let blocks = positions.div_ceil(KV_BLOCK);
+        let store = KvStore::new(decoder.config(), blocks.checked_mul(sequences)?)?;
+        let table = |sequence: usize| -> Arc<[u32]> {
+            let first = sequence * blocks;
+            (first as u32..(first + blocks) as u32).collect()
+        };
+        Some(Self {
+            decoder,
+            pass: decoder.pass(),
+            store: Arc::new(store),
+            tables: (0..sequences).map(table).collect(),
+            choice: Choice {
+                settings: SamplerSettings::new(0, 1, 1000).ok()?,
+                seed: [0; 32],
+            },
+            last: vec![0; sequences],
+            position: 0,
+        })
+    }
+
+    /// Feeds each sequence `count` tokens of its own; a token is sampled after the last.
+    pub(super) fn prefill(&mut self, count: usize) {
+        let vocabulary = self.decoder.config().vocab_size as u32;
+        for sequence in 0..self.tables.len() {
+            let tokens: Vec<u32> = (0..count as u32)
+                .map(|i| (i * 7919 + 31 * sequence as u32) % vocabulary)
+                .collect();
+            for (index, chunk) in tokens.chunks(CHUNK).enumerate() {
+                let ends = index * CHUNK + chunk.len() == count;
+                let run = Run {
+                    tokens: chunk.to_vec(),
+                    first: self.position + index * CHUNK,
+                    table: self.tables[sequence].clone(),
+                    sampled_from: chunk.len() - usize::from(ends),
+                    choice: Some(self.choice),
+                };
+                let mut outputs = self.feed(vec![run]);
+                if let Some(token) = outputs.pop().flatten() {
+                    self.last[sequence] = token;
+                }
+            }
+        }
+        self.position += count;
+    }
+
+    /// One more token of each sequence, the head included.
+    pub(super) fn step(&mut self) {
+        let runs = self.tables.iter().zip(&self.last).map(|(table, last)| Run {
+            tokens: vec![*last],
+            first: self.position,
+            table: table.clone(),
+            sampled_from: 0,
+            choice: Some(self.choice),
+        });
+        let runs = runs.collect();
+        for (last, token) in self.feed(runs).into_iter().enumerate() {
+            if let Some(token) = token {
+                self.last[last] = token;
+            }
+        }
+        self.position += 1;
+    }
+
+    /// The last token sampled of each run.
+    fn feed(&self, runs: Vec<Run>) -> Vec<Option<u32>> {
+        let threads = self.decoder.threads();
+        let outputs = self.pass.step(threads, &self.store, runs);
+        let last = outputs
+            .into_iter()
+            .map(|output| output.tokens.last().copied());
+        last.collect()
+    }
+}

@@ -1,0 +1,178 @@
+//! How fast this machine runs models of real shapes, with random weights.
+//!
+//! Every figure is the best of several short runs: on a machine that does other things too, the
+//! shortest time is the one least disturbed.
+
+mod bandwidth;
+mod batch;
+mod random_weights;
+mod report;
+mod shape;
+
+use std::time::Instant;
+
+pub use bandwidth::read_bandwidth;
+pub use random_weights::RandomWeights;
+pub use report::{BatchSpeed, BenchReport, ModelSpeed};
+pub use shape::Shape;
+
+use crate::{
+    decoder::{Decoder, DecoderError},
+    model::LoadOptions,
+    threads::{Threads, ThreadsError},
+};
+use batch::Batch;
+
+/// Tokens of the prompt that prefill is measured with.
+pub const PREFILL: usize = 512;
+
+/// Tokens that each sequence has before decoding is measured.
+const PROMPT: usize = 32;
+
+/// Steps of one run of decoding.
+const STEPS: usize = 8;
+
+/// How weights are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoredFormat {
+    /// 34 bytes for 32 weights.
+    Q8_0,
+    /// 18 bytes for 32 weights.
+    Q4_0,
+}
+
+impl StoredFormat {
+    /// Its name, as in GGUF.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Q8_0 => "Q8_0",
+            Self::Q4_0 => "Q4_0",
+        }
+    }
+
+    /// The format with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Q8_0, Self::Q4_0]
+            .into_iter()
+            .find(|format| format.name().eq_ignore_ascii_case(name))
+    }
+
+    /// Bytes of 32 weights.
+    pub(crate) fn block_bytes(self) -> usize {
+        match self {
+            Self::Q8_0 => 34,
+            Self::Q4_0 => 18,
+        }
+    }
+}
+
+/// What to measure.
+#[derive(Clone, Debug)]
+pub struct BenchPlan {
+    /// The models.
+    pub shapes: Vec<Shape>,
+    /// Each in these formats.
+    pub formats: Vec<StoredFormat>,
+    /// Numbers of sequences that are decoded together.
+    pub batches: Vec<usize>,
+    /// Runs of which the fastest counts; at least 1.
+    pub repeats: usize,
+}
+
+/// Why nothing could be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// Compute threads cannot be had.
+    #[error(transparent)]
+    Threads(#[from] ThreadsError),
+    /// The random model was refused.
+    #[error(transparent)]
+    Decoder(#[from] DecoderError),
+    /// The cache does not fit in memory.
+    #[error("not enough memory for the cache of {sequences} sequences; ask for smaller batches")]
+    Memory {
+        /// Sequences at once.
+        sequences: usize,
+    },
+}
+
+/// Measures everything in the plan; `progress` is told what comes next.
+///
+/// # Errors
+/// [`BenchError`] if a model does not fit in memory or cannot be built.
+pub fn run(
+    plan: &BenchPlan,
+    options: LoadOptions,
+    progress: &mut dyn FnMut(&str),
+) -> Result<BenchReport, BenchError> {
+    progress("read bandwidth");
+    let bandwidth = read_bandwidth(options.threads, plan.repeats);
+    let mut models = Vec::new();
+    for shape in &plan.shapes {
+        for format in &plan.formats {
+            progress(&format!("{} in {}", shape.name, format.name()));
+            models.push(measure(shape, *format, plan, options, bandwidth)?);
+        }
+    }
+    Ok(BenchReport {
+        kernel: options.kernel.name(),
+        threads: options.threads,
+        read_bandwidth: bandwidth,
+        models,
+    })
+}
+
+fn measure(
+    shape: &Shape,
+    format: StoredFormat,
+    plan: &BenchPlan,
+    options: LoadOptions,
+    bandwidth: f64,
+) -> Result<ModelSpeed, BenchError> {
+    let threads = Threads::new(options.threads)?;
+    let mut weights = RandomWeights::new(format);
+    let config = shape.config.clone();
+    let decoder = Decoder::new(config, &mut weights, options.kernel, threads)?;
+
+    let mut prefill = f64::INFINITY;
+    for _ in 0..plan.repeats.max(1) {
+        let memory = BenchError::Memory { sequences: 1 };
+        let mut batch = Batch::new(&decoder, 1, PREFILL).ok_or(memory)?;
+        prefill = prefill.min(timed(|| batch.prefill(PREFILL)));
+    }
+    let mut decode = Vec::new();
+    for sequences in plan.batches.iter().copied() {
+        let positions = PROMPT + STEPS * plan.repeats.max(1);
+        let memory = BenchError::Memory { sequences };
+        let mut batch = Batch::new(&decoder, sequences, positions).ok_or(memory)?;
+        batch.prefill(PROMPT);
+        let mut best = f64::INFINITY;
+        for _ in 0..plan.repeats.max(1) {
+            let run = timed(|| (0..STEPS).for_each(|_| batch.step()));
+            best = best.min(run / STEPS as f64);
+        }
+        decode.push(BatchSpeed {
+            sequences,
+            tokens_per_second: sequences as f64 / best,
+        });
+    }
+    let weight_bytes = decoder.bytes();
+    let read_per_step = weight_bytes - shape.unread_bytes(format);
+    let single = decode.iter().find(|speed| speed.sequences == 1);
+    Ok(ModelSpeed {
+        shape: shape.name,
+        format: format.name(),
+        weight_bytes,
+        prefill_tokens_per_second: PREFILL as f64 / prefill,
+        share_of_bandwidth: single
+            .map(|speed| speed.tokens_per_second * read_per_step as f64 / bandwidth),
+        decode,
+    })
+}
+
+/// Seconds that `f` takes.
+fn timed(f: impl FnOnce()) -> f64 {
+    let start = Instant::now();
+    f();
+    start.elapsed().as_secs_f64()
+}
