@@ -26,7 +26,8 @@ pub struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 unexpected; 2 wrong arguments or configuration; 3 key; \
 4 chain unreachable; 5 another chain than the journal's; 6 runtime does not match this worker; \
-7 stake or balance; 8 model or offer; 9 journal or disk; 10 transaction refused.
+7 stake or balance; 8 model or offer; 9 journal or disk; 10 transaction refused; \
+11 the replayed result is wrong; 12 the job is not there to be replayed.
 
 Every setting is taken from its flag, else from the environment, else from the configuration \
 file, else from its default.";
@@ -86,10 +87,24 @@ pub enum Command {
     Model(ModelCommand),
     /// Offer a model at your prices, or change or withdraw the offer
     Offer(OfferArgs),
-    /// Claim, run and deliver jobs until stopped
+    /// Claim, run and deliver jobs until stopped, and audit others' results
+    ///
+    /// Whoever offers a model is drawn now and then to check a result of
+    /// another worker on it. `run` does that by itself, before it takes new
+    /// jobs: it replays the job, commits to its ballot, and reveals it when all
+    /// have committed. Seats are paid; a seat left silent, or a ballot that is
+    /// not revealed, is fined, so keep the worker running, with every model
+    /// that it offers. Should auditors find a result of this worker wrong, or
+    /// outvote it, it replays the job once more and appeals if it was right.
     Run(RunArgs),
     /// Show the chain, the account, its stake, offers and jobs, and the journal
     Status(StatusArgs),
+    /// Check the result of any job by replaying it, and say what is wrong
+    ///
+    /// Needs the model's files and no key, no stake and no registration. A
+    /// result can be checked until its job is final. Exit code 0: the result
+    /// is right; 11: it is wrong.
+    Replay(ReplayArgs),
 }
 
 /// Arguments of `register`.
@@ -182,6 +197,28 @@ pub struct RunArgs {
     /// Seconds that a stop waits for the job in hand [default: 30]
     #[arg(long, value_name = "SECONDS")]
     pub shutdown_grace: Option<u64>,
+    /// Never appeal against a verdict, whatever a second replay says
+    #[arg(long)]
+    pub no_appeal: bool,
+    /// Largest bond that an appeal may take; it returns if the appeal succeeds
+    /// [default: no limit but the account's free balance]
+    #[arg(long, value_name = "GEN")]
+    pub appeal_bond_limit: Option<Amount>,
+}
+
+/// Arguments of `replay`.
+#[derive(Args, Clone, Debug)]
+pub struct ReplayArgs {
+    /// Number of the job
+    #[arg(value_name = "JOB")]
+    pub job: u64,
+    /// Folder of the job's model [default: the one known to this data
+    /// directory]
+    #[arg(long, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+    /// Print JSON, for scripts
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `status`.

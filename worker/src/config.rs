@@ -1,6 +1,8 @@
 //! Settings: flags and environment over the configuration file over defaults.
 
 use crate::{
+    amount::Amount,
+    audits::Appeals,
     cli::{CommonArgs, RunArgs},
     error::{Error, Kind, Result},
     key::{KeySource, KEY_VARIABLE},
@@ -26,6 +28,8 @@ struct ConfigFile {
     #[serde(default)]
     models: Vec<PathBuf>,
     shutdown_grace: Option<u64>,
+    appeal: Option<bool>,
+    appeal_bond_limit: Option<Amount>,
 }
 
 /// The settings in force.
@@ -43,6 +47,8 @@ pub struct Settings {
     pub models: Vec<PathBuf>,
     /// How long a stop waits for the job in hand.
     pub shutdown_grace: Duration,
+    /// When to appeal against a verdict.
+    pub appeals: Appeals,
 }
 
 impl Settings {
@@ -94,6 +100,10 @@ impl Settings {
             shutdown_grace: file
                 .shutdown_grace
                 .map_or(DEFAULT_SHUTDOWN_GRACE, Duration::from_secs),
+            appeals: Appeals {
+                enabled: file.appeal.unwrap_or(true),
+                largest_bond: file.appeal_bond_limit.map(|limit| limit.0),
+            },
         })
     }
 
@@ -104,6 +114,12 @@ impl Settings {
         }
         if let Some(seconds) = args.shutdown_grace {
             self.shutdown_grace = Duration::from_secs(seconds);
+        }
+        if args.no_appeal {
+            self.appeals.enabled = false;
+        }
+        if let Some(limit) = args.appeal_bond_limit {
+            self.appeals.largest_bond = Some(limit.0);
         }
         self
     }
@@ -122,7 +138,7 @@ fn read_file(path: &Path) -> Result<ConfigFile> {
     let mut file: ConfigFile = toml::from_str(&text).map_err(|error| {
         Error::new(Kind::Usage, format!("the configuration file {shown} is malformed"))
             .because(error.to_string().trim_end())
-            .fix("the keys are url, key-file, data-dir, log, models and shutdown-grace; see the worker's README")
+            .fix("the keys are url, key-file, data-dir, log, models, shutdown-grace, appeal and appeal-bond-limit; see the worker's README")
     })?;
     // Paths in the file are meant from where the file is.
     let base = path.parent().unwrap_or(Path::new("."));
@@ -147,6 +163,7 @@ fn default_data_dir() -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::amount::GEN;
 
     fn args_with(dir: &Path) -> CommonArgs {
         CommonArgs {
@@ -169,7 +186,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(
             dir.path().join(CONFIG_FILE),
-            "url = \"ws://file:1\"\nkey-file = \"key\"\nmodels = [\"m\"]\nshutdown-grace = 5\n",
+            "url = \"ws://file:1\"\nkey-file = \"key\"\nmodels = [\"m\"]\nshutdown-grace = 5\nappeal-bond-limit = \"2.5\"\n",
         )
         .unwrap();
         let mut args = args_with(dir.path());
@@ -178,18 +195,27 @@ mod tests {
         assert_eq!(settings.key, Some(KeySource::File(dir.path().join("key"))));
         assert_eq!(settings.models, [dir.path().join("m")]);
         assert_eq!(settings.shutdown_grace, Duration::from_secs(5));
+        assert!(settings.appeals.enabled);
+        assert_eq!(settings.appeals.largest_bond, Some(5 * GEN / 2));
 
         args.url = Some("ws://flag:2".into());
         args.dev_key = Some("//Bob".into());
         let run = RunArgs {
             models: vec!["other".into()],
             shutdown_grace: Some(1),
+            no_appeal: true,
+            appeal_bond_limit: Some(Amount(GEN)),
         };
         let settings = Settings::resolve(&args).unwrap().with_run_args(&run);
         assert_eq!(settings.url, "ws://flag:2");
         assert_eq!(settings.key, Some(KeySource::Dev("//Bob".into())));
         assert_eq!(settings.models, [PathBuf::from("other")]);
         assert_eq!(settings.shutdown_grace, Duration::from_secs(1));
+        let appeals = Appeals {
+            enabled: false,
+            largest_bond: Some(GEN),
+        };
+        assert_eq!(settings.appeals, appeals);
     }
 
     #[test]

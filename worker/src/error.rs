@@ -35,6 +35,10 @@ pub enum Kind {
     Journal = 9,
     /// The chain refused a transaction.
     Transaction = 10,
+    /// A replayed result is wrong.
+    WrongResult = 11,
+    /// A job, or what is needed of it, is not on the chain.
+    Job = 12,
 }
 
 impl Kind {

@@ -7,6 +7,7 @@
 //! | [`cli`], [`config`] | what can be typed and configured |
 //! | [`commands`] | one file per command |
 //! | [`job_loop`] | looks at every finalised block, claims jobs and brings them on |
+//! | [`audits`] | checks the results that this worker was drawn to check, and stands by its own |
 //! | [`recovery`] | the one rule for what to do next with a job |
 //! | [`journal`] | what must survive a kill, written before every step |
 //! | [`executor`] | runs jobs; a trait, with the engine behind it |
@@ -18,7 +19,10 @@
 //! The library exists for the binary `genesisflow-worker` and its tests.
 
 pub mod amount;
+pub mod audits;
 pub mod chain;
+#[cfg(feature = "cheats")]
+pub mod cheat;
 pub mod cli;
 pub mod commands;
 pub mod config;

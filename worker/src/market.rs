@@ -11,8 +11,11 @@ use crate::{
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use genesisflow_primitives::{
-    views::{ClaimView, JobSummary, JobView, OfferView, WorkerView},
-    JobId, ModelId, H256,
+    audit::Ballot,
+    views::{
+        AuditView, ClaimView, JobSummary, JobView, OfferView, ResultView, SeatView, WorkerView,
+    },
+    Balance, JobId, ModelId, H256,
 };
 
 /// An account id, as it is encoded.
@@ -97,6 +100,21 @@ pub trait Market: Send + Sync + 'static {
         before_submit: BeforeSubmit<'_>,
     ) -> MarketResult<InFlight>;
 
+    /// Commits to a ballot. Costs nothing if it is taken, and is not taken
+    /// twice: the node refuses it unless a seat waits for it.
+    async fn commit(&self, job: JobId, commitment: H256) -> MarketResult<InFlight>;
+
+    /// Reveals a ballot; as [`Market::commit`] otherwise.
+    async fn reveal(&self, job: JobId, ballot: Ballot, salt: H256) -> MarketResult<InFlight>;
+
+    /// Signs an appeal against what auditors decided, shows it to
+    /// `before_submit` and submits it.
+    async fn appeal(&self, job: JobId, before_submit: BeforeSubmit<'_>) -> MarketResult<InFlight>;
+
+    /// Moves on a job whose deadline is over. Costs nothing if something was
+    /// due.
+    async fn progress(&self, job: JobId) -> MarketResult<InFlight>;
+
     /// Submits a transaction again, byte for byte. Safe at any time: its nonce
     /// can be used once.
     async fn resubmit(&self, tx: &SignedTx) -> MarketResult<InFlight>;
@@ -128,4 +146,16 @@ pub trait View: Send + Sync + 'static {
 
     /// The account's offer of `model`.
     async fn offer(&self, model: ModelId) -> MarketResult<Option<OfferView<AccountId>>>;
+
+    /// The account's seats in audits, by job.
+    async fn seats(&self) -> MarketResult<Vec<SeatView<AccountId>>>;
+
+    /// A job's audit, if there is one.
+    async fn audit(&self, job: JobId) -> MarketResult<Option<AuditView<AccountId>>>;
+
+    /// What was delivered for a job.
+    async fn result(&self, job: JobId) -> MarketResult<Option<ResultView<AccountId>>>;
+
+    /// What the account can spend, in base units.
+    async fn free_balance(&self) -> MarketResult<Balance>;
 }

@@ -4,7 +4,8 @@
 //! where the process prints a line and waits for ever, so that a test can kill
 //! it there. Without a development key the variable is ignored.
 
-/// The variable: `after-claim`, `before-submit` or `after-submit`.
+/// The variable: `after-claim`, `before-submit`, `after-submit`,
+/// `before-commit` or `after-commit`.
 pub const VARIABLE: &str = "GENESISFLOW_TEST_PAUSE";
 
 /// A place to pause at.
@@ -16,6 +17,10 @@ pub enum PausePoint {
     BeforeSubmit,
     /// The node has taken the delivery, no block has it yet.
     AfterSubmit,
+    /// The ballot is in the journal, and not committed to.
+    BeforeCommit,
+    /// The node has taken the commitment, no block has it yet.
+    AfterCommit,
 }
 
 /// The pause point in force, if any.
@@ -34,6 +39,8 @@ impl Pause {
             Some("after-claim") => Some(PausePoint::AfterClaim),
             Some("before-submit") => Some(PausePoint::BeforeSubmit),
             Some("after-submit") => Some(PausePoint::AfterSubmit),
+            Some("before-commit") => Some(PausePoint::BeforeCommit),
+            Some("after-commit") => Some(PausePoint::AfterCommit),
             _ => None,
         })
     }

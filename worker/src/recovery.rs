@@ -19,7 +19,7 @@ pub enum Standing {
         /// Last block in which the chain takes the result.
         deliver_by: BlockNumber,
     },
-    /// Delivered by this worker.
+    /// Delivered by this worker, whatever auditors say about it.
     Delivered,
     /// Open, or another's, or ended without a result of ours.
     NotOurs,
@@ -38,7 +38,17 @@ impl Standing {
             JobStatus::Claimed if claimed_by_us => Self::Ours {
                 deliver_by: job.until,
             },
-            JobStatus::Review | JobStatus::Settled if claimed_by_us => Self::Delivered,
+            JobStatus::Delivered
+            | JobStatus::Audit
+            | JobStatus::Decided
+            | JobStatus::Review
+            | JobStatus::Slashing
+            | JobStatus::Settled
+            | JobStatus::Rejected
+                if claimed_by_us =>
+            {
+                Self::Delivered
+            }
             _ => Self::NotOurs,
         }
     }
@@ -56,7 +66,7 @@ pub struct Now {
 impl Now {
     /// Whether `tx` can still be included: neither expired nor overtaken by
     /// another transaction with its nonce.
-    fn may_include(self, tx: &SignedTx) -> bool {
+    pub fn may_include(self, tx: &SignedTx) -> bool {
         self.head < tx.valid_until && self.nonce <= tx.nonce
     }
 }

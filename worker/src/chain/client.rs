@@ -140,6 +140,19 @@ impl Client {
             .map_err(|error| MarketError::Unavailable(error.to_string()))
     }
 
+    /// Turns an error of the market into one for a person.
+    pub fn give_up(&self, error: MarketError) -> Error {
+        match error {
+            MarketError::Fatal(error) => error,
+            MarketError::Unavailable(cause) => Error::new(
+                Kind::Unreachable,
+                format!("the node at {} did not answer", self.url),
+            )
+            .because(cause)
+            .fix("check that the node runs and is in sync, and try again"),
+        }
+    }
+
     /// The account's next nonce, transactions in the node's pool included.
     pub async fn next_nonce(&self, account: [u8; 32]) -> std::result::Result<u64, MarketError> {
         ask(self.rpc.system_account_next_index(&account.into()))

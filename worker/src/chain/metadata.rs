@@ -62,6 +62,10 @@ fn check_calls(at: &OnlineClientAtBlock<SubstrateConfig>, differing: &mut Vec<&'
         "remove_offer": calls.remove_offer(model),
         "claim_job": calls.claim_job(0),
         "deliver": calls.deliver(0, Vec::new(), Vec::new(), no_claim().into()),
+        "progress_job": calls.progress_job(0),
+        "commit_ballot": calls.commit_ballot(0, H256::zero()),
+        "reveal_ballot": calls.reveal_ballot(0, H256::zero(), false, H256::zero()),
+        "appeal_verdict": calls.appeal_verdict(0),
     }
 }
 
@@ -86,6 +90,8 @@ fn check_apis(at: &OnlineClientAtBlock<SubstrateConfig>, differing: &mut Vec<&'s
         "InferenceApi.offers": api.offers(model, None, 0),
         "InferenceApi.model": api.model(model),
         "InferenceApi.manifest": api.manifest(model),
+        "InferenceApi.seats": api.seats(account.into(), None, 0),
+        "InferenceApi.audit": api.audit(0),
         "InferenceApi.parameters": api.parameters(),
     }
 }

@@ -16,14 +16,15 @@ use crate::{
 };
 use async_trait::async_trait;
 use client::AtBlock;
-use genesisflow_primitives::{BlockNumber, JobId, H256};
+use genesisflow_primitives::{audit::Ballot, BlockNumber, JobId, H256};
 use metadata::runtime;
 use std::sync::{Arc, Mutex};
 use subxt::tx::Payload;
 use tx::Sender;
 
-/// Blocks for which a claim may be included: a job is soon somebody's.
-const CLAIM_LIFETIME: BlockNumber = 16;
+/// Blocks for which a claim, an appeal or a step may be included: soon it is
+/// somebody else's, or too late.
+const SHORT_LIFETIME: BlockNumber = 16;
 /// Blocks for which any other transaction may be included.
 const LIFETIME: BlockNumber = 64;
 
@@ -96,15 +97,17 @@ impl Chain {
 
     /// Turns an error of the market into one for a person.
     pub fn give_up(&self, error: MarketError) -> Error {
-        match error {
-            MarketError::Fatal(error) => error,
-            MarketError::Unavailable(cause) => Error::new(
-                Kind::Unreachable,
-                format!("the node at {} did not answer", self.client.url()),
-            )
-            .because(cause)
-            .fix("check that the node runs and is in sync, and try again"),
-        }
+        self.client.give_up(error)
+    }
+
+    async fn send<C: Payload>(
+        &self,
+        call: &C,
+        lifetime: BlockNumber,
+        before_submit: BeforeSubmit<'_>,
+    ) -> MarketResult<InFlight> {
+        let at = self.finalized().await?.at().clone();
+        self.sender.send(&at, call, lifetime, before_submit).await
     }
 
     /// Checks the runtime's interface whenever its version is a new one.
@@ -156,11 +159,8 @@ impl Market for Chain {
     }
 
     async fn claim(&self, job: JobId, before_submit: BeforeSubmit<'_>) -> MarketResult<InFlight> {
-        let at = self.finalized().await?.at().clone();
-        let call = runtime::transactions().inference().claim_job(job);
-        self.sender
-            .send(&at, &call, CLAIM_LIFETIME, before_submit)
-            .await
+        let call = calls().claim_job(job);
+        self.send(&call, SHORT_LIFETIME, before_submit).await
     }
 
     async fn deliver(
@@ -169,20 +169,63 @@ impl Market for Chain {
         delivery: &Delivery,
         before_submit: BeforeSubmit<'_>,
     ) -> MarketResult<InFlight> {
-        let at = self.finalized().await?.at().clone();
-        let call = runtime::transactions().inference().deliver(
+        let call = calls().deliver(
             job,
             delivery.output.clone(),
             delivery.evidence.clone(),
             delivery.claim.into(),
         );
-        self.sender.send(&at, &call, LIFETIME, before_submit).await
+        self.send(&call, LIFETIME, before_submit).await
+    }
+
+    async fn commit(&self, job: JobId, commitment: H256) -> MarketResult<InFlight> {
+        let call = calls().commit_ballot(job, commitment);
+        self.send(&call, LIFETIME, &mut |_| Ok(())).await
+    }
+
+    async fn reveal(&self, job: JobId, ballot: Ballot, salt: H256) -> MarketResult<InFlight> {
+        let call = calls().reveal_ballot(job, ballot.digest, ballot.valid, salt);
+        self.send(&call, LIFETIME, &mut |_| Ok(())).await
+    }
+
+    async fn appeal(&self, job: JobId, before_submit: BeforeSubmit<'_>) -> MarketResult<InFlight> {
+        let call = calls().appeal_verdict(job);
+        self.send(&call, SHORT_LIFETIME, before_submit).await
+    }
+
+    async fn progress(&self, job: JobId) -> MarketResult<InFlight> {
+        let call = calls().progress_job(job);
+        self.send(&call, SHORT_LIFETIME, &mut |_| Ok(())).await
     }
 
     async fn resubmit(&self, tx: &SignedTx) -> MarketResult<InFlight> {
         let at = self.finalized().await?.at().clone();
         self.sender.send_again(&at, tx).await
     }
+}
+
+fn calls() -> runtime::inference::calls::api::TransactionApi {
+    runtime::transactions().inference()
+}
+
+/// The market at the latest finalised block, for who only reads it.
+///
+/// # Errors
+/// [`Kind::Unreachable`] or [`Kind::Runtime`].
+pub async fn read_only(url: &str) -> Result<(Client, ChainView)> {
+    let client = Client::connect(url).await?;
+    let hash = client
+        .finalized_hash()
+        .await
+        .map_err(|error| client.give_up(error))?;
+    let at = client
+        .at(hash)
+        .await
+        .map_err(|error| client.give_up(error))?;
+    metadata::check(&at)?;
+    // Whatever belongs to an account is not asked for.
+    let view = ChainView::new(at, [0; 32]);
+    Ok((client, view))
 }
 
 async fn refuse_dev_key_on_real_chain(client: &Client, name: &str) -> Result<()> {

@@ -12,10 +12,10 @@ use async_trait::async_trait;
 use codec::{Decode, DecodeAll};
 use genesisflow_primitives::{
     views::{
-        ClaimView, JobSummary, JobView, ModelView, OfferView, ParametersView, ResultView,
-        WorkerView,
+        AuditView, ClaimView, Content, JobSummary, JobView, ModelView, OfferView, ParametersView,
+        PoolMemberView, ResultView, SeatView, WorkerView,
     },
-    Balance, BlockNumber, JobId, ModelId, MAX_PAGE,
+    Balance, BlockNumber, JobId, ModelId, MAX_PAGE, MAX_SEATS_PAGE,
 };
 use subxt::runtime_apis::Payload;
 
@@ -48,38 +48,18 @@ impl ChainView {
 
     /// A model's manifest, as it was registered.
     pub async fn manifest(&self, model: ModelId) -> MarketResult<Option<Vec<u8>>> {
-        self.read(api().manifest(model)).await
+        let manifest: Option<Content> = self.read(api().manifest(model)).await?;
+        Ok(manifest.map(|content| content.bytes))
     }
 
-    /// What was delivered for a job.
-    pub async fn result(&self, job: JobId) -> MarketResult<Option<ResultView<AccountId>>> {
-        self.read(api().result(job)).await
+    /// The audit pool that jobs on a model refer to if they are submitted now.
+    pub async fn audit_pool(&self, model: ModelId) -> MarketResult<Vec<PoolMemberView<AccountId>>> {
+        self.read(api().audit_pool(model)).await
     }
 
     /// The market's parameters.
     pub async fn parameters(&self) -> MarketResult<ParametersView> {
         self.read(api().parameters()).await
-    }
-
-    /// What the account can spend, in base units.
-    pub async fn free_balance(&self) -> MarketResult<Balance> {
-        let entry = self
-            .at
-            .storage()
-            .entry(runtime::storage().system().account())
-            .map_err(|error| MarketError::Fatal(runtime_changed(error)))?;
-        let account = within(entry.try_fetch((self.account.into(),)))
-            .await
-            .map_err(MarketError::Unavailable)?
-            .map_err(|error| MarketError::Unavailable(error.to_string()))?;
-        let Some(account) = account else {
-            return Ok(0);
-        };
-        let data = account
-            .decode()
-            .map_err(|error| MarketError::Fatal(runtime_changed(error)))?
-            .data;
-        Ok(data.free.saturating_sub(data.frozen))
     }
 
     /// Calls a runtime API whose shape is checked against the chain's metadata
@@ -124,7 +104,8 @@ impl View for ChainView {
     }
 
     async fn job_input(&self, job: JobId) -> MarketResult<Option<Vec<u8>>> {
-        self.read(api().job_input(job)).await
+        let input: Option<Content> = self.read(api().job_input(job)).await?;
+        Ok(input.map(|content| content.bytes))
     }
 
     async fn open_jobs(&self, model: ModelId) -> MarketResult<Vec<JobSummary<AccountId>>> {
@@ -162,5 +143,50 @@ impl View for ChainView {
                 return Ok(own);
             }
         }
+    }
+
+    async fn seats(&self) -> MarketResult<Vec<SeatView<AccountId>>> {
+        let mut seats: Vec<SeatView<AccountId>> = Vec::new();
+        for _ in 0..MOST_PAGES {
+            let after = seats.last().map(|seat| seat.job);
+            let account = self.account.into();
+            let page: Vec<_> = self
+                .read(api().seats(account, after, MAX_SEATS_PAGE))
+                .await?;
+            // A page may hold fewer seats than it looked at.
+            if page.is_empty() {
+                break;
+            }
+            seats.extend(page);
+        }
+        Ok(seats)
+    }
+
+    async fn audit(&self, job: JobId) -> MarketResult<Option<AuditView<AccountId>>> {
+        self.read(api().audit(job)).await
+    }
+
+    async fn result(&self, job: JobId) -> MarketResult<Option<ResultView<AccountId>>> {
+        self.read(api().result(job)).await
+    }
+
+    async fn free_balance(&self) -> MarketResult<Balance> {
+        let entry = self
+            .at
+            .storage()
+            .entry(runtime::storage().system().account())
+            .map_err(|error| MarketError::Fatal(runtime_changed(error)))?;
+        let account = within(entry.try_fetch((self.account.into(),)))
+            .await
+            .map_err(MarketError::Unavailable)?
+            .map_err(|error| MarketError::Unavailable(error.to_string()))?;
+        let Some(account) = account else {
+            return Ok(0);
+        };
+        let data = account
+            .decode()
+            .map_err(|error| MarketError::Fatal(runtime_changed(error)))?
+            .data;
+        Ok(data.free.saturating_sub(data.frozen))
     }
 }

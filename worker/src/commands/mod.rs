@@ -6,6 +6,7 @@
 mod model;
 mod offer;
 mod register;
+mod replay;
 mod run;
 mod status;
 
@@ -28,6 +29,7 @@ pub async fn run(cli: Cli, settings: Settings) -> Result<()> {
         Command::Offer(args) => offer::run(&settings, &args).await,
         Command::Run(args) => run::run(settings.with_run_args(&args)).await,
         Command::Status(args) => status::run(&settings, &args).await,
+        Command::Replay(args) => replay::run(&settings, &args).await,
     }
 }
 

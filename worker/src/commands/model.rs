@@ -8,6 +8,7 @@ use crate::{
     config::Settings,
     error::{Error, Kind, Result},
     manifest::{text, ModelFolder},
+    market::View,
     model_store::{shown, ModelStore},
 };
 

@@ -2,7 +2,8 @@
 
 use super::{address, connect};
 use crate::{
-    chain::{Chain, ChainView},
+    audits::{AuditLoop, Desk},
+    chain::{Chain, ChainView, Client},
     cli::ModelArgs,
     config::Settings,
     error::{Error, Kind, Result},
@@ -19,12 +20,14 @@ use genesisflow_primitives::{ModelId, ModelManifest};
 use std::{
     io::Write,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// Runs `run`.
 pub async fn run(settings: Settings) -> Result<()> {
     let key = super::key(&settings)?;
-    let pause = Pause::from_environment(key.dev_name().is_some());
+    let has_dev_key = key.dev_name().is_some();
+    let pause = Pause::from_environment(has_dev_key);
     let chain = connect(&settings).await?;
     let view = chain.view().await?;
     let worker = view.worker().await.map_err(|e| chain.give_up(e))?;
@@ -51,6 +54,9 @@ pub async fn run(settings: Settings) -> Result<()> {
         .map_err(|error| {
             Error::new(Kind::Internal, "loading the models ended unexpectedly").because(error)
         })??;
+    #[cfg(feature = "cheats")]
+    let executor =
+        crate::cheat::Cheating::new(executor, crate::cheat::Cheat::from_environment(has_dev_key));
 
     tracing::info!(
         "worker {} on chain {} is at work with {} model(s)",
@@ -62,19 +68,23 @@ pub async fn run(settings: Settings) -> Result<()> {
     let _ = writeln!(std::io::stdout(), "ready");
     let (trigger, stop) = shutdown::channel();
     let signals = tokio::spawn(trigger.follow_signals(settings.shutdown_grace));
-    let worker = Worker {
+    let worker = Arc::new(Worker {
         market: chain,
         executor,
         journal,
         pace: Pace::default(),
         pause,
-    };
-    let ended = JobLoop::new(worker, ids).run(stop).await;
+        audits: Desk::default(),
+    });
+    let audits = AuditLoop::new(worker.clone(), settings.appeals).run(stop.clone());
+    let jobs = JobLoop::new(worker, ids).run(stop);
+    // What ends one of them for good ends the worker.
+    let ended = tokio::try_join!(audits, jobs);
     signals.abort();
     if ended.is_ok() {
         tracing::info!("stopped");
     }
-    ended
+    ended.map(|_| ())
 }
 
 /// Opens the journal and makes sure that the chain is the one it knows.
@@ -143,7 +153,7 @@ async fn models_to_serve(
     }
     let mut models = Vec::new();
     for (id, dir) in wanted {
-        let manifest = manifest_on_chain(chain, view, id, &dir).await?;
+        let manifest = manifest_on_chain(chain.client(), view, id, &dir).await?;
         require_offer(chain, view, id, &dir).await?;
         tracing::info!("checking the files of model {}", shown(id));
         let checked = manifest.clone();
@@ -161,7 +171,7 @@ async fn models_to_serve(
 
 /// The id of the model in a folder: the one noted when it was registered or
 /// offered, else the one its files have now.
-fn identify(store: &ModelStore, dir: &Path) -> Result<(ModelId, PathBuf)> {
+pub(super) fn identify(store: &ModelStore, dir: &Path) -> Result<(ModelId, PathBuf)> {
     let dir = absolute(dir)?;
     if let Some(id) = store.model(&dir) {
         return Ok((id, dir));
@@ -173,13 +183,13 @@ fn identify(store: &ModelStore, dir: &Path) -> Result<(ModelId, PathBuf)> {
     Ok((ModelFolder::describe(&args)?.id(), dir))
 }
 
-async fn manifest_on_chain(
-    chain: &Chain,
+pub(super) async fn manifest_on_chain(
+    client: &Client,
     view: &ChainView,
     id: ModelId,
     dir: &Path,
 ) -> Result<ModelManifest> {
-    let bytes = view.manifest(id).await.map_err(|e| chain.give_up(e))?;
+    let bytes = view.manifest(id).await.map_err(|e| client.give_up(e))?;
     let bytes = bytes.ok_or_else(|| {
         Error::new(
             Kind::Model,

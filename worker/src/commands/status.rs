@@ -7,12 +7,12 @@ use crate::{
     cli::StatusArgs,
     config::Settings,
     error::Result,
-    journal::{Journal, Record},
+    journal::{Case, Journal, Record, Role},
     market::{Market, View},
     model_store::{shown, ModelStore},
 };
 use genesisflow_primitives::{
-    views::{ClaimView, OfferView, WorkerView},
+    views::{ClaimView, OfferView, ParametersView, SeatView, WorkerView},
     BlockNumber, JobId, ModelId, SECONDS_PER_BLOCK,
 };
 use serde_json::json;
@@ -41,6 +41,8 @@ struct Status {
     worker: Option<WorkerView>,
     offers: Vec<Offered>,
     claims: Vec<ClaimView>,
+    seats: Vec<SeatView<[u8; 32]>>,
+    parameters: ParametersView,
     journal: JournalState,
 }
 
@@ -57,6 +59,8 @@ enum JournalState {
         path: PathBuf,
         unfinished: Vec<(JobId, Record)>,
         finished: BTreeMap<&'static str, usize>,
+        watched: Vec<(JobId, Case)>,
+        judged: BTreeMap<&'static str, usize>,
     },
 }
 
@@ -75,6 +79,8 @@ impl Status {
             worker: view.worker().await.map_err(give_up)?,
             offers: offers(settings, chain, &view).await?,
             claims: view.claims().await.map_err(give_up)?,
+            seats: view.seats().await.map_err(give_up)?,
+            parameters: view.parameters().await.map_err(give_up)?,
             journal: journal(settings)?,
         })
     }
@@ -95,13 +101,16 @@ impl Status {
             println!("model     {} in {}", shown(*model), dir.display());
             match offer {
                 None => println!("  offer   none: run `offer --model {}`", dir.display()),
-                Some(offer) => println!(
-                    "  offer   {} per input token, {} per output token, {} of {} job(s) running",
-                    Amount(offer.prices.input),
-                    Amount(offer.prices.output),
-                    offer.running,
-                    offer.capacity
-                ),
+                Some(offer) => {
+                    println!(
+                        "  offer   {} per input token, {} per output token, {} of {} job(s) running",
+                        Amount(offer.prices.input),
+                        Amount(offer.prices.output),
+                        offer.running,
+                        offer.capacity
+                    );
+                    println!("  audits  {}", self.record(offer));
+                }
             }
         }
         for claim in &self.claims {
@@ -114,7 +123,34 @@ impl Status {
                 Amount(claim.worst_case_fee)
             );
         }
+        for seat in &self.seats {
+            println!(
+                "audit     job {}, round {}: {} seat(s), {:?} until block {}, pays up to {} each, fines {} if silent and {} if wrong",
+                seat.job,
+                seat.round,
+                seat.seats,
+                seat.status,
+                seat.until,
+                Amount(seat.pay),
+                Amount(seat.silent_fine),
+                Amount(seat.wrong_fine)
+            );
+        }
         self.journal.print();
+    }
+
+    /// What auditors have said of this worker's results on a model, and
+    /// whether all of them are audited still.
+    fn record(&self, offer: &OfferView<[u8; 32]>) -> String {
+        let needed = self.parameters.parameters.probation_jobs;
+        let standing = match needed.checked_sub(offer.audited_valid) {
+            None | Some(0) => "audited by chance".to_owned(),
+            Some(left) => format!("on probation: audited as often as premiums allow until {left} more are found right"),
+        };
+        format!(
+            "{} result(s) found right, {} wrong; {standing}",
+            offer.audited_valid, offer.audited_failed
+        )
     }
 
     fn json(&self) -> serde_json::Value {
@@ -134,6 +170,10 @@ impl Status {
                 "chilled": worker.chilled,
                 "settled": worker.settled,
                 "late": worker.late,
+                "rejected": worker.rejected,
+                "lastRejection": worker.last_rejection,
+                "audited": worker.audited,
+                "openAudits": worker.open_audits,
             })),
             "models": self.offers.iter().map(|Offered { model, dir, offer }| json!({
                 "id": shown(*model),
@@ -143,6 +183,9 @@ impl Status {
                     "priceOutput": offer.prices.output.to_string(),
                     "capacity": offer.capacity,
                     "running": offer.running,
+                    "auditedValid": offer.audited_valid,
+                    "auditedFailed": offer.audited_failed,
+                    "onProbation": offer.audited_valid < self.parameters.parameters.probation_jobs,
                 })),
             })).collect::<Vec<_>>(),
             "claims": self.claims.iter().map(|claim| json!({
@@ -150,6 +193,16 @@ impl Status {
                 "model": shown(claim.model),
                 "deliverBy": claim.deliver_by,
                 "worstCaseFee": claim.worst_case_fee.to_string(),
+            })).collect::<Vec<_>>(),
+            "seats": self.seats.iter().map(|seat| json!({
+                "job": seat.job,
+                "round": seat.round,
+                "seats": seat.seats,
+                "status": format!("{:?}", seat.status),
+                "until": seat.until,
+                "pay": seat.pay.to_string(),
+                "silentFine": seat.silent_fine.to_string(),
+                "wrongFine": seat.wrong_fine.to_string(),
             })).collect::<Vec<_>>(),
             "journal": self.journal.json(),
         })
@@ -177,8 +230,18 @@ fn print_worker(worker: &WorkerView) {
         );
     }
     println!(
-        "record    {} job(s) paid, {} late",
-        worker.settled, worker.late
+        "record    {} job(s) paid, {} late, {} rejected{}",
+        worker.settled,
+        worker.late,
+        worker.rejected,
+        match worker.last_rejection {
+            Some(block) => format!(" (the last in block {block})"),
+            None => String::new(),
+        }
+    );
+    println!(
+        "audits    {} seat(s) judged right, {} audit(s) open",
+        worker.audited, worker.open_audits
     );
 }
 
@@ -211,10 +274,20 @@ fn journal(settings: &Settings) -> Result<JournalState> {
             None => unfinished.push((job, record)),
         }
     }
+    let mut judged = BTreeMap::new();
+    let mut watched = Vec::new();
+    for (job, case) in journal.cases()? {
+        match case.end {
+            Some(end) => *judged.entry(end.name()).or_default() += 1,
+            None => watched.push((job, case)),
+        }
+    }
     Ok(JournalState::Read {
         path: journal.path().to_owned(),
         unfinished,
         finished,
+        watched,
+        judged,
     })
 }
 
@@ -230,13 +303,21 @@ impl JournalState {
                 path,
                 unfinished,
                 finished,
+                watched,
+                judged,
             } => {
                 println!("journal   {}", path.display());
                 for (job, record) in unfinished {
                     println!("  job {job} is {}", record.stage.name());
                 }
+                for (job, case) in watched {
+                    println!("  job {job} {}", watching(case));
+                }
                 for (outcome, count) in finished {
                     println!("  {count} job(s) {outcome}");
+                }
+                for (end, count) in judged {
+                    println!("  {count} result(s) {end}");
                 }
             }
         }
@@ -250,6 +331,8 @@ impl JournalState {
                 path,
                 unfinished,
                 finished,
+                watched,
+                judged,
             } => json!({
                 "path": path,
                 "unfinished": unfinished
@@ -257,7 +340,19 @@ impl JournalState {
                     .map(|(job, record)| json!({ "job": job, "stage": record.stage.name() }))
                     .collect::<Vec<_>>(),
                 "finished": finished,
+                "watched": watched
+                    .iter()
+                    .map(|(job, case)| json!({ "job": job, "watching": watching(case) }))
+                    .collect::<Vec<_>>(),
+                "judged": judged,
             }),
         }
+    }
+}
+
+fn watching(case: &Case) -> &'static str {
+    match case.role {
+        Role::Author => "is delivered, and not paid yet",
+        Role::Auditor => "is audited, and its verdict not final yet",
     }
 }

@@ -3,7 +3,9 @@
 //! One thread computes, one job after the other: the engine uses all cores for
 //! each. Tokenizing, which is cheap, is done beside it.
 
-use super::{Assignment, Cancel, ExecutionError, Executor};
+use super::{
+    Assignment, Cancel, ExecutionError, Executor, ReplayOutcome, ReplayTask, Replayed, TrueResult,
+};
 use crate::{
     error::{Error, Kind, Result},
     journal::Delivery,
@@ -11,11 +13,12 @@ use crate::{
 };
 use async_trait::async_trait;
 use genesisflow_engine::{
-    Finish, GenerateError, GenerateRequest, Generation, Model, Prompt, PromptError, Sampling,
-    ENGINE_VERSION,
+    Finish, GenerateError, GenerateRequest, Generation, Model, Prompt, PromptError, Replay,
+    Sampling, ENGINE_VERSION,
 };
 use genesisflow_primitives::{
-    evidence, Fault, FaultCode, InputFormat, ModelId, ModelManifest, ResultClaim, Usage, H256,
+    audit::AuditDigest, evidence, Fault, FaultCode, InputFormat, ModelId, ModelManifest,
+    ResultClaim, Usage, H256,
 };
 use std::{
     collections::HashMap,
@@ -62,8 +65,19 @@ struct Work {
     request: GenerateRequest,
     cancel: Cancel,
     expected: Duration,
-    reply: oneshot::Sender<std::result::Result<Generation, GenerateError>>,
+    what: What,
 }
+
+enum What {
+    Generate(Reply<Generation>),
+    Audit {
+        tokens: Vec<u32>,
+        seed: [u8; 32],
+        reply: Reply<genesisflow_engine::Audit>,
+    },
+}
+
+type Reply<T> = oneshot::Sender<std::result::Result<T, GenerateError>>;
 
 impl EngineExecutor {
     /// Loads `models` and starts the engine's thread.
@@ -100,6 +114,14 @@ impl EngineExecutor {
             .cloned()
             .ok_or_else(|| ExecutionError::Refused(format!("model {} is not loaded", shown(model))))
     }
+
+    fn enqueue(&self, work: Work) -> std::result::Result<(), ExecutionError> {
+        {
+            let mut backlog = lock(&self.backlog);
+            *backlog = backlog.saturating_add(work.expected);
+        }
+        self.queue.send(work).map_err(|_| gone())
+    }
 }
 
 #[async_trait]
@@ -134,46 +156,111 @@ impl Executor for EngineExecutor {
         cancel: Cancel,
     ) -> std::result::Result<Delivery, ExecutionError> {
         let loaded = self.loaded(assignment.model)?;
-        let request = GenerateRequest {
-            model_id: assignment.model.0,
-            prompt: prompt(&assignment)?,
-            sampling: Sampling {
-                temperature_milli: assignment.options.temperature_milli,
-                top_k: assignment.options.top_k,
-                top_p_milli: assignment.options.top_p_milli,
-            },
-            seed: assignment.seed.0,
-            max_output: assignment.max_output_units,
-            stop_tokens: loaded.stop_tokens.clone(),
-            context: loaded.context,
-            output_bytes: assignment.max_output_bytes as usize,
-            evidence_bytes: assignment.max_evidence_bytes as usize,
-        };
+        let request = request(&loaded, &assignment)?;
         let expected = loaded.time_for(
             assignment
                 .max_input_units
                 .saturating_add(assignment.max_output_units),
         );
         let (reply, answer) = oneshot::channel();
-        {
-            let mut backlog = lock(&self.backlog);
-            *backlog = backlog.saturating_add(expected);
-        }
-        let work = Work {
+        self.enqueue(Work {
             loaded,
             request,
             cancel,
             expected,
-            reply,
-        };
-        let gone = || ExecutionError::Refused("the engine's thread has ended".into());
-        self.queue.send(work).map_err(|_| gone())?;
+            what: What::Generate(reply),
+        })?;
         match answer.await.map_err(|_| gone())? {
             Ok(generation) => delivery(&generation, &assignment),
             Err(GenerateError::Cancelled) => Err(ExecutionError::Cancelled),
             Err(error) => Err(ExecutionError::Refused(error.to_string())),
         }
     }
+
+    async fn replay(
+        &self,
+        task: ReplayTask,
+        cancel: Cancel,
+    ) -> std::result::Result<Replayed, ExecutionError> {
+        let loaded = self.loaded(task.assignment.model)?;
+        let Ok(request) = request(&loaded, &task.assignment) else {
+            return Ok(impossible(&task.seed, "its input is no UTF-8".into()));
+        };
+        // One prefill of everything.
+        let expected = loaded.time_for(
+            task.assignment
+                .max_input_units
+                .saturating_add(u32::try_from(task.tokens.len()).unwrap_or(u32::MAX)),
+        );
+        let (reply, answer) = oneshot::channel();
+        self.enqueue(Work {
+            loaded,
+            request,
+            cancel,
+            expected,
+            what: What::Audit {
+                tokens: task.tokens,
+                seed: task.seed.0,
+                reply,
+            },
+        })?;
+        match answer.await.map_err(|_| gone())? {
+            Ok(audit) => Ok(replayed(audit)),
+            Err(GenerateError::Cancelled) => Err(ExecutionError::Cancelled),
+            // Of this machine alone.
+            Err(error @ (GenerateError::Memory { .. } | GenerateError::Arithmetic(_))) => {
+                Err(ExecutionError::Refused(error.to_string()))
+            }
+            Err(error) => Ok(impossible(&task.seed, error.to_string())),
+        }
+    }
+}
+
+/// The answer about a job for which no result can be right.
+fn impossible(seed: &H256, reason: String) -> Replayed {
+    Replayed {
+        outcome: ReplayOutcome::Impossible { reason },
+        digest: AuditDigest::new(seed).finish(),
+    }
+}
+
+fn replayed(audit: genesisflow_engine::Audit) -> Replayed {
+    let digest = H256(audit.digests.first().copied().unwrap_or_default());
+    let outcome = match audit.replay {
+        Replay::Matches(generation) => ReplayOutcome::Matches(TrueResult {
+            input_units: generation.prompt_tokens,
+            fault: fault(generation.finish),
+            trace: H256(generation.trace),
+            output: generation.text.into_bytes(),
+        }),
+        Replay::Differs { index } => ReplayOutcome::Differs { index },
+    };
+    Replayed { outcome, digest }
+}
+
+fn gone() -> ExecutionError {
+    ExecutionError::Refused("the engine's thread has ended".into())
+}
+
+fn request(
+    loaded: &Loaded,
+    assignment: &Assignment,
+) -> std::result::Result<GenerateRequest, ExecutionError> {
+    Ok(GenerateRequest {
+        model_id: assignment.model.0,
+        prompt: prompt(assignment)?,
+        sampling: Sampling {
+            temperature_milli: assignment.options.temperature_milli,
+            top_k: assignment.options.top_k,
+            top_p_milli: assignment.options.top_p_milli,
+        },
+        seed: assignment.seed.0,
+        max_output: assignment.max_output_units,
+        stop_tokens: loaded.stop_tokens.clone(),
+        context: loaded.context,
+        output_bytes: assignment.max_output_bytes as usize,
+        evidence_bytes: assignment.max_evidence_bytes as usize,
+    })
 }
 
 impl Loaded {
@@ -274,18 +361,38 @@ fn load(wanted: ModelToLoad) -> Result<(ModelId, Loaded)> {
 /// The engine's thread: one job after the other until nobody can send more.
 fn serve(work: &mpsc::Receiver<Work>, backlog: &Mutex<Duration>) {
     while let Ok(next) = work.recv() {
-        let result = if next.cancel.is_cancelled() {
-            Err(GenerateError::Cancelled)
-        } else {
-            next.loaded.run(&next.request, &next.cancel)
-        };
-        {
-            let mut backlog = lock(backlog);
-            *backlog = backlog.saturating_sub(next.expected);
+        let Work {
+            loaded,
+            request,
+            cancel,
+            expected,
+            what,
+        } = next;
+        let stopped = cancel.is_cancelled().then_some(GenerateError::Cancelled);
+        // Nobody waits for the answer any more if the job was given up meanwhile.
+        match what {
+            What::Generate(reply) => {
+                let result = stopped.map_or_else(|| loaded.run(&request, &cancel), Err);
+                release(backlog, expected);
+                let _ = reply.send(result);
+            }
+            What::Audit {
+                tokens,
+                seed,
+                reply,
+            } => {
+                let audit = || loaded.model.audit(&request, &tokens, &[seed]);
+                let result = stopped.map_or_else(audit, Err);
+                release(backlog, expected);
+                let _ = reply.send(result);
+            }
         }
-        // Nobody waits any more if the job was given up meanwhile.
-        let _ = next.reply.send(result);
     }
+}
+
+fn release(backlog: &Mutex<Duration>, expected: Duration) {
+    let mut backlog = lock(backlog);
+    *backlog = backlog.saturating_sub(expected);
 }
 
 fn prompt(assignment: &Assignment) -> std::result::Result<Prompt, ExecutionError> {

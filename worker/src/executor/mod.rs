@@ -1,8 +1,10 @@
 //! Runs jobs. A trait, so that other backends can stand beside the engine.
 
 mod engine;
+mod replay;
 
 pub use engine::{EngineExecutor, ModelToLoad};
+pub use replay::{ReplayOutcome, ReplayTask, Replayed, TrueResult};
 
 use crate::journal::Delivery;
 use async_trait::async_trait;
@@ -96,4 +98,11 @@ pub trait Executor: Send + Sync + 'static {
         assignment: Assignment,
         cancel: Cancel,
     ) -> Result<Delivery, ExecutionError>;
+
+    /// Replays a claimed output. The same task gives the same answer on every machine.
+    ///
+    /// # Errors
+    /// [`ExecutionError::Cancelled`] after `cancel` was set, or
+    /// [`ExecutionError::Refused`] for what keeps only this machine from it.
+    async fn replay(&self, task: ReplayTask, cancel: Cancel) -> Result<Replayed, ExecutionError>;
 }

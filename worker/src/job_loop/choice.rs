@@ -295,6 +295,8 @@ mod tests {
             running: 1,
             available: true,
             free_stake: 0,
+            audited_valid: 0,
+            audited_failed: 0,
         };
         assert_eq!(room(&offer, 2), 1);
         assert_eq!(room(&offer, 9), 0);

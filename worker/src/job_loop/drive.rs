@@ -176,8 +176,13 @@ impl<M: Market, E: Executor> Worker<M, E> {
             (None, Some(job)) => job.model.0,
             (None, None) => [0; 32],
         };
-        self.journal
-            .put(job, &Record::new(model, Stage::Done { outcome }))?;
+        let record = Record::new(model, Stage::Done { outcome });
+        if outcome == Outcome::Delivered {
+            self.journal.put_delivered(job, &record)?;
+            self.audits.delivered(job);
+        } else {
+            self.journal.put(job, &record)?;
+        }
         match outcome {
             Outcome::Delivered => {
                 let fee = look.job.and_then(|job| job.fee).unwrap_or_default();
@@ -285,12 +290,14 @@ fn result_in(record: Record) -> Option<([u8; 32], Delivery)> {
     }
 }
 
-fn time_until(block: BlockNumber, head: BlockNumber) -> Duration {
+/// The time in which the chain gets from block `head` to `block`.
+pub(crate) fn time_until(block: BlockNumber, head: BlockNumber) -> Duration {
     let blocks = block.saturating_sub(head);
     Duration::from_secs(u64::from(blocks) * u64::from(SECONDS_PER_BLOCK))
 }
 
-struct StopOnDrop(Cancel);
+/// Stops a run when it is dropped.
+pub(crate) struct StopOnDrop(pub(crate) Cancel);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {

@@ -3,7 +3,11 @@
 //! step.
 
 use crate::{
-    executor::{Assignment, Cancel, ExecutionError, Executor},
+    audits::fake_audit::{audit_terms, FakeAudit},
+    executor::{
+        Assignment, Cancel, ExecutionError, Executor, ReplayOutcome, ReplayTask, Replayed,
+        TrueResult,
+    },
     journal::{Delivery, Head, SignedTx},
     market::{
         AccountId, BeforeSubmit, InFlight, Market, MarketError, MarketResult, TxOutcome, View,
@@ -13,8 +17,12 @@ use async_trait::async_trait;
 use codec::{Decode, Encode};
 use futures::FutureExt;
 use genesisflow_primitives::{
-    views::{ClaimView, JobSummary, JobView, OfferView, WorkerView},
-    BlockNumber, JobId, JobOptions, JobStatus, JobTerms, ModelId, Prices, ResultClaim, Usage, H256,
+    audit::{AuditDigest, Ballot},
+    views::{
+        AuditView, ClaimView, JobSummary, JobView, OfferView, ResultView, SeatView, WorkerView,
+    },
+    Balance, BlockNumber, JobId, JobOptions, JobStatus, JobTerms, ModelId, Prices, ResultClaim,
+    Usage, GEN, H256,
 };
 use sp_arithmetic::Permill;
 use std::{
@@ -35,6 +43,10 @@ const TICK: Duration = Duration::from_millis(1);
 enum Call {
     Claim(JobId),
     Deliver(JobId, Delivery),
+    Commit(JobId, H256),
+    Reveal(JobId, Ballot, H256),
+    Appeal(JobId),
+    Progress(JobId),
 }
 
 #[derive(Clone, Debug)]
@@ -75,6 +87,12 @@ pub struct Chain {
     pub refused: u32,
     /// The most jobs that were claimed at the same time.
     pub most_claimed: usize,
+    /// Audits that concern this worker, by job.
+    pub audits: BTreeMap<JobId, FakeAudit>,
+    /// Calls to move a job on that succeeded.
+    pub progressed: u32,
+    /// What the account can spend.
+    pub free: Balance,
 }
 
 impl Chain {
@@ -89,8 +107,11 @@ impl Chain {
         let height = self.height;
         self.pool.sort_by_key(|(nonce, _, _)| *nonce);
         let pool = std::mem::take(&mut self.pool);
+        for audit in self.audits.values_mut() {
+            audit.on_block(height);
+        }
         for (nonce, valid_until, call) in pool {
-            if nonce < self.nonce || height > valid_until {
+            if nonce < self.nonce || height > valid_until || !self.has_standing(&call) {
                 continue;
             }
             if nonce > self.nonce {
@@ -105,9 +126,46 @@ impl Chain {
         self.most_claimed = self.most_claimed.max(self.claimed().count());
     }
 
+    /// Whether the transaction extension lets a free call pass.
+    fn has_standing(&self, call: &Call) -> bool {
+        let height = self.height;
+        let audit = |job| self.audits.get(job);
+        match call {
+            Call::Commit(job, _) => audit(job).is_some_and(|audit| audit.may_commit(height)),
+            Call::Reveal(job, ballot, salt) => {
+                audit(job).is_some_and(|audit| audit.may_reveal(*job, height, *ballot, *salt))
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether the pool has a free call of the same standing already.
+    fn is_waiting(&self, call: &Call) -> bool {
+        self.pool.iter().any(|(_, _, other)| match (call, other) {
+            (Call::Commit(job, _), Call::Commit(other, _))
+            | (Call::Reveal(job, ..), Call::Reveal(other, ..)) => job == other,
+            _ => false,
+        })
+    }
+
     fn apply(&mut self, call: Call) -> bool {
         let height = self.height;
+        let mut audited = |job, act: &mut dyn FnMut(&mut FakeAudit) -> bool| {
+            self.audits.get_mut(&job).is_some_and(|audit| act(audit))
+        };
         match call {
+            Call::Commit(job, commitment) => {
+                audited(job, &mut |audit| audit.commit(height, commitment))
+            }
+            Call::Reveal(job, ballot, salt) => {
+                audited(job, &mut |audit| audit.reveal(job, height, ballot, salt))
+            }
+            Call::Appeal(job) => audited(job, &mut |audit| audit.appeal(height)),
+            Call::Progress(job) => {
+                let moved = audited(job, &mut |audit| audit.progress(height));
+                self.progressed += u32::from(moved);
+                moved
+            }
             Call::Claim(id) => {
                 let rival = self.faults.rival;
                 let Some(job) = self.jobs.get_mut(&id) else {
@@ -186,6 +244,7 @@ impl FakeMarket {
             chain: Arc::new(Mutex::new(Chain {
                 height: 10,
                 capacity: 1,
+                free: 10 * GEN,
                 ..Chain::default()
             })),
             killer: Killer::after(None),
@@ -214,6 +273,13 @@ impl FakeMarket {
         self.chain().jobs.insert(id, job);
     }
 
+    /// Lets the chain have delivered a job of this worker, and gone on with it.
+    pub fn set_status(&self, id: JobId, status: JobStatus) {
+        if let Some(job) = self.chain().jobs.get_mut(&id) {
+            job.status = status;
+        }
+    }
+
     /// Makes a job this worker's without its knowledge.
     pub fn claim_behind_its_back(&self, id: JobId) {
         assert!(self.chain().apply(Call::Claim(id)));
@@ -236,6 +302,9 @@ impl FakeMarket {
             chain.submitted += 1;
             let is_new = tx.nonce >= chain.nonce
                 && chain.pool.iter().all(|(nonce, _, _)| *nonce != tx.nonce);
+            if !chain.has_standing(&call) || chain.is_waiting(&call) {
+                return Err(MarketError::Unavailable("no standing".into()));
+            }
             if chain.faults.lost > 0 {
                 chain.faults.lost -= 1;
             } else if is_new {
@@ -298,6 +367,8 @@ impl Market for FakeMarket {
             nonce: chain.nonce,
             capacity: chain.capacity,
             jobs: chain.jobs.clone(),
+            audits: chain.audits.clone(),
+            free: chain.free,
         })
     }
 
@@ -323,6 +394,24 @@ impl Market for FakeMarket {
             .await
     }
 
+    async fn commit(&self, job: JobId, commitment: H256) -> MarketResult<InFlight> {
+        self.send(Call::Commit(job, commitment), &mut |_| Ok(()))
+            .await
+    }
+
+    async fn reveal(&self, job: JobId, ballot: Ballot, salt: H256) -> MarketResult<InFlight> {
+        self.send(Call::Reveal(job, ballot, salt), &mut |_| Ok(()))
+            .await
+    }
+
+    async fn appeal(&self, job: JobId, before_submit: BeforeSubmit<'_>) -> MarketResult<InFlight> {
+        self.send(Call::Appeal(job), before_submit).await
+    }
+
+    async fn progress(&self, job: JobId) -> MarketResult<InFlight> {
+        self.send(Call::Progress(job), &mut |_| Ok(())).await
+    }
+
     async fn resubmit(&self, tx: &SignedTx) -> MarketResult<InFlight> {
         self.killer.step().await;
         self.take(tx)
@@ -335,6 +424,21 @@ pub struct FakeView {
     nonce: u64,
     capacity: u32,
     jobs: BTreeMap<JobId, Job>,
+    audits: BTreeMap<JobId, FakeAudit>,
+    free: Balance,
+}
+
+impl FakeView {
+    /// A job: one of the market, or one that is audited.
+    fn find(&self, id: JobId) -> Option<Job> {
+        let audited = self.audits.get(&id).map(|audit| Job {
+            status: audit.status,
+            until: audit.until,
+            worker: Some(audit.worker()),
+            deliver_window: 0,
+        });
+        audited.or_else(|| self.jobs.get(&id).cloned())
+    }
 }
 
 #[async_trait]
@@ -351,7 +455,7 @@ impl View for FakeView {
     }
 
     async fn job(&self, id: JobId) -> MarketResult<Option<JobView<AccountId>>> {
-        Ok(self.jobs.get(&id).map(|job| JobView {
+        Ok(self.find(id).map(|job| JobView {
             id,
             requester: RIVAL,
             model: MODEL,
@@ -376,14 +480,13 @@ impl View for FakeView {
             usage: None,
             fault: None,
             fee: None,
+            audit_chance: None,
+            premium: None,
         }))
     }
 
     async fn job_input(&self, id: JobId) -> MarketResult<Option<Vec<u8>>> {
-        Ok(self
-            .jobs
-            .contains_key(&id)
-            .then(|| id.to_string().into_bytes()))
+        Ok(self.find(id).map(|_| id.to_string().into_bytes()))
     }
 
     async fn open_jobs(&self, model: ModelId) -> MarketResult<Vec<JobSummary<AccountId>>> {
@@ -442,7 +545,28 @@ impl View for FakeView {
             running,
             available: running < self.capacity,
             free_stake: 1_000_000,
+            audited_valid: 0,
+            audited_failed: 0,
         }))
+    }
+
+    async fn seats(&self) -> MarketResult<Vec<SeatView<AccountId>>> {
+        let seats = self.audits.iter();
+        Ok(seats
+            .filter_map(|(job, audit)| audit.view(*job, self.head))
+            .collect())
+    }
+
+    async fn audit(&self, job: JobId) -> MarketResult<Option<AuditView<AccountId>>> {
+        Ok(self.audits.get(&job).map(FakeAudit::audit_view))
+    }
+
+    async fn result(&self, job: JobId) -> MarketResult<Option<ResultView<AccountId>>> {
+        Ok(self.audits.get(&job).map(|audit| audit.delivered(job)))
+    }
+
+    async fn free_balance(&self) -> MarketResult<Balance> {
+        Ok(self.free)
     }
 }
 
@@ -451,7 +575,7 @@ const PRICES: Prices = Prices {
     output: 1,
 };
 
-fn terms() -> JobTerms {
+pub fn terms() -> JobTerms {
     JobTerms {
         revision: 0,
         canonical_version: 1,
@@ -470,6 +594,7 @@ fn terms() -> JobTerms {
         record_deposit: 0,
         deposit_per_byte: 0,
         delivery_fee: 0,
+        audit: audit_terms(),
     }
 }
 
@@ -498,6 +623,10 @@ pub struct FakeExecutor {
     pub expected: Duration,
     pub takes: Duration,
     pub refuses: bool,
+    /// Replays, by job.
+    pub replays: Arc<Mutex<Vec<JobId>>>,
+    /// Whether the model is not there.
+    pub is_without_model: bool,
 }
 
 impl FakeExecutor {
@@ -508,6 +637,8 @@ impl FakeExecutor {
             expected: Duration::from_secs(1),
             takes: TICK,
             refuses: false,
+            replays: Arc::default(),
+            is_without_model: false,
         }
     }
 }
@@ -515,7 +646,7 @@ impl FakeExecutor {
 #[async_trait]
 impl Executor for FakeExecutor {
     fn serves(&self, model: ModelId) -> bool {
-        model == MODEL
+        model == MODEL && !self.is_without_model
     }
 
     async fn estimate(&self, _: &Assignment) -> Result<Duration, ExecutionError> {
@@ -531,5 +662,24 @@ impl Executor for FakeExecutor {
         tokio::time::sleep(self.takes).await;
         self.killer.step().await;
         Ok(answer(assignment.job))
+    }
+
+    async fn replay(&self, task: ReplayTask, _: Cancel) -> Result<Replayed, ExecutionError> {
+        self.killer.step().await;
+        self.replays.lock().unwrap().push(task.assignment.job);
+        tokio::time::sleep(self.takes).await;
+        self.killer.step().await;
+        let truth = answer(task.assignment.job);
+        let mut digest = AuditDigest::new(&task.seed);
+        digest.state(&truth.output);
+        Ok(Replayed {
+            outcome: ReplayOutcome::Matches(TrueResult {
+                input_units: truth.claim.usage.input,
+                output: truth.output,
+                fault: truth.claim.fault,
+                trace: truth.claim.trace,
+            }),
+            digest: digest.finish(),
+        })
     }
 }

@@ -9,11 +9,14 @@
 pub mod choice;
 mod drive;
 #[cfg(test)]
-mod fake_market;
+pub(crate) mod fake_market;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use drive::{assignment, time_until, StopOnDrop};
+
 use crate::{
+    audits::Desk,
     error::{Error, Kind, Result},
     executor::{ExecutionError, Executor},
     journal::{Head, Journal},
@@ -23,7 +26,7 @@ use crate::{
     shutdown::{Phase, Shutdown},
 };
 use choice::{Fit, Terms, Unfit};
-use drive::{assignment, End};
+use drive::End;
 use genesisflow_primitives::{
     views::{JobSummary, OfferView},
     Balance, BlockNumber, JobId, ModelId,
@@ -67,7 +70,7 @@ impl Default for Pace {
 
 impl Pace {
     /// How long to wait after `failures` failures in a row.
-    fn retry(&self, failures: u32) -> Duration {
+    pub(crate) fn retry(&self, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(16);
         self.first_retry
             .saturating_mul(1 << doublings)
@@ -75,7 +78,7 @@ impl Pace {
     }
 }
 
-/// What every job's task shares.
+/// What the tasks of jobs and audits share.
 pub struct Worker<M, E> {
     /// The chain.
     pub market: M,
@@ -87,6 +90,8 @@ pub struct Worker<M, E> {
     pub pace: Pace,
     /// Where to pause, in crash tests.
     pub pause: Pause,
+    /// What this loop and the audits tell each other.
+    pub audits: Desk,
 }
 
 /// A job that has a task.
@@ -114,9 +119,9 @@ pub struct JobLoop<M, E> {
 
 impl<M: Market, E: Executor> JobLoop<M, E> {
     /// A loop for `models`, which the worker's executor must serve.
-    pub fn new(worker: Worker<M, E>, models: Vec<ModelId>) -> Self {
+    pub fn new(worker: Arc<Worker<M, E>>, models: Vec<ModelId>) -> Self {
         Self {
-            worker: Arc::new(worker),
+            worker,
             models,
             tasks: JoinSet::new(),
             active: HashMap::new(),
@@ -227,8 +232,11 @@ impl<M: Market, E: Executor> JobLoop<M, E> {
             }
         }
         self.resume(&view).await?;
-        for index in 0..self.models.len() {
-            self.claim_from(&view, self.models[index]).await?;
+        // Audits come first: silence costs stake, another job is only more work.
+        if !self.worker.audits.is_auditing() {
+            for index in 0..self.models.len() {
+                self.claim_from(&view, self.models[index]).await?;
+            }
         }
         let is_due = self
             .noted_at

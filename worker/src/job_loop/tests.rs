@@ -26,13 +26,14 @@ struct Running {
 }
 
 fn start(market: &FakeMarket, executor: &FakeExecutor, journal: Journal) -> Running {
-    let worker = Worker {
+    let worker = Arc::new(Worker {
         market: market.clone(),
         executor: executor.clone(),
         journal,
         pace: PACE,
         pause: Pause::default(),
-    };
+        audits: Desk::default(),
+    });
     let (trigger, shutdown) = shutdown::channel();
     let handle = tokio::spawn(JobLoop::new(worker, vec![MODEL]).run(shutdown));
     Running { handle, trigger }
@@ -257,6 +258,42 @@ async fn a_result_in_the_journal_is_delivered_without_a_second_run() {
     until("delivered", || is_delivered(&market, 7)).await;
     running.stop().await.unwrap();
     assert_eq!(executor.runs.lock().unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn a_result_that_auditors_look_at_is_delivered_and_stays_so() {
+    use genesisflow_primitives::JobStatus;
+    for status in [
+        JobStatus::Delivered,
+        JobStatus::Audit,
+        JobStatus::Decided,
+        JobStatus::Review,
+        JobStatus::Slashing,
+        JobStatus::Settled,
+        JobStatus::Rejected,
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let market = FakeMarket::new();
+        market.submit_job(7, 100_000);
+        market.claim_behind_its_back(7);
+        market.set_status(7, status);
+        let journal = open(dir.path()).await;
+        let stage = Stage::Computed {
+            delivery: answer(7),
+        };
+        journal.put(7, &Record::new(MODEL.0, stage)).unwrap();
+        let executor = FakeExecutor::new(market.killer.clone());
+        let running = start(&market, &executor, journal);
+        let height = market.chain().height;
+        until("some blocks", || market.chain().height > height + 20).await;
+        running.stop().await.unwrap();
+        assert_eq!(market.chain().submitted, 0, "{status:?}");
+        assert_eq!(
+            outcome(dir.path(), 7).await,
+            Some(Outcome::Delivered),
+            "{status:?}"
+        );
+    }
 }
 
 #[tokio::test]

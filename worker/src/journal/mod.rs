@@ -5,14 +5,16 @@
 //! step with a job is written *before* it is taken, so that a worker killed at
 //! any instruction finds out on restart what it may have done.
 
+mod case;
 mod record;
 
+pub use case::{Case, CaseEnd, CastBallot, Role};
 pub use record::{Delivery, Outcome, Record, SignedTx, Stage};
 
 use crate::error::{Error, Kind, Result};
 use redb::{
     Builder, Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, StorageError,
-    TableDefinition, WriteTransaction,
+    TableDefinition, TableError, WriteTransaction,
 };
 use std::{
     fmt::Display,
@@ -20,6 +22,8 @@ use std::{
 };
 
 const JOBS: TableDefinition<u64, &[u8]> = TableDefinition::new("jobs");
+/// Audits, by job id.
+const CASES: TableDefinition<u64, &[u8]> = TableDefinition::new("cases");
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 
 const GENESIS: &str = "genesis";
@@ -126,14 +130,55 @@ impl Journal {
         Ok(aside)
     }
 
+    /// The audit of `job`, if it concerns this worker.
+    pub fn case(&self, job: u64) -> Result<Option<Case>> {
+        self.bytes(CASES, job)?
+            .map(|bytes| Case::from_bytes(job, &bytes))
+            .transpose()
+    }
+
+    /// Writes the audit of `job`; on return it is on disk.
+    pub fn put_case(&self, job: u64, case: &Case) -> Result<()> {
+        self.write(|txn| {
+            txn.open_table(CASES)?
+                .insert(job, case.to_bytes().as_slice())?;
+            Ok(())
+        })
+    }
+
+    /// Writes that `job` is delivered, and opens its case: both or neither.
+    pub fn put_delivered(&self, job: u64, record: &Record) -> Result<()> {
+        let case = match self.case(job)? {
+            Some(case) => case,
+            None => Case::new(record.model, Role::Author),
+        };
+        self.write(|txn| {
+            txn.open_table(JOBS)?
+                .insert(job, record.to_bytes().as_slice())?;
+            txn.open_table(CASES)?
+                .insert(job, case.to_bytes().as_slice())?;
+            Ok(())
+        })
+    }
+
+    /// All audits, by job id.
+    pub fn cases(&self) -> Result<Vec<(u64, Case)>> {
+        self.all(CASES)?
+            .into_iter()
+            .map(|(job, bytes)| Ok((job, Case::from_bytes(job, &bytes)?)))
+            .collect()
+    }
+
+    /// The audits that have not ended, by job id.
+    pub fn open_cases(&self) -> Result<Vec<(u64, Case)>> {
+        let mut cases = self.cases()?;
+        cases.retain(|(_, case)| case.end.is_none());
+        Ok(cases)
+    }
+
     /// The record of `job`.
     pub fn get(&self, job: u64) -> Result<Option<Record>> {
-        let read = || -> std::result::Result<_, redb::Error> {
-            let table = self.db.begin_read()?.open_table(JOBS)?;
-            Ok(table.get(job)?.map(|bytes| bytes.value().to_vec()))
-        };
-        read()
-            .map_err(|error| self.unreadable(error))?
+        self.bytes(JOBS, job)?
             .map(|bytes| Record::from_bytes(job, &bytes))
             .transpose()
     }
@@ -149,17 +194,7 @@ impl Journal {
 
     /// All records, by job id.
     pub fn records(&self) -> Result<Vec<(u64, Record)>> {
-        let read = || -> std::result::Result<Vec<(u64, Vec<u8>)>, redb::Error> {
-            let table = self.db.begin_read()?.open_table(JOBS)?;
-            let mut all = Vec::new();
-            for entry in table.iter()? {
-                let (job, bytes) = entry?;
-                all.push((job.value(), bytes.value().to_vec()));
-            }
-            Ok(all)
-        };
-        read()
-            .map_err(|error| self.unreadable(error))?
+        self.all(JOBS)?
             .into_iter()
             .map(|(job, bytes)| Ok((job, Record::from_bytes(job, &bytes)?)))
             .collect()
@@ -172,25 +207,32 @@ impl Journal {
         Ok(records)
     }
 
-    /// Drops all but the latest finished jobs.
+    /// Drops all but the latest finished jobs and audits.
     pub fn prune(&self) -> Result<()> {
         self.prune_to(KEPT_FINISHED)
     }
 
     fn prune_to(&self, kept: usize) -> Result<()> {
-        let mut finished: Vec<u64> = self
-            .records()?
-            .into_iter()
-            .filter(|(_, record)| matches!(record.stage, Stage::Done { .. }))
-            .map(|(job, _)| job)
-            .collect();
-        finished.truncate(finished.len().saturating_sub(kept));
-        if finished.is_empty() {
+        let finished = |ended: Vec<u64>| {
+            let dropped = ended.len().saturating_sub(kept);
+            ended.into_iter().take(dropped).collect::<Vec<u64>>()
+        };
+        let jobs = self.records()?.into_iter();
+        let jobs = jobs.filter(|(_, record)| record.stage.outcome().is_some());
+        let jobs = finished(jobs.map(|(job, _)| job).collect());
+        let cases = self.cases()?.into_iter();
+        let cases = cases.filter(|(_, case)| case.end.is_some());
+        let cases = finished(cases.map(|(job, _)| job).collect());
+        if jobs.is_empty() && cases.is_empty() {
             return Ok(());
         }
         self.write(|txn| {
             let mut table = txn.open_table(JOBS)?;
-            for job in &finished {
+            for job in &jobs {
+                table.remove(job)?;
+            }
+            let mut table = txn.open_table(CASES)?;
+            for job in &cases {
                 table.remove(job)?;
             }
             Ok(())
@@ -227,6 +269,7 @@ impl Journal {
         // Makes the tables, so that reading never finds one missing.
         self.write(|txn| {
             txn.open_table(JOBS)?;
+            txn.open_table(CASES)?;
             txn.open_table(META)?;
             Ok(())
         })?;
@@ -259,6 +302,31 @@ impl Journal {
             Some(_) => Ok(()),
             None => self.set_meta(ACCOUNT, &owner.account),
         }
+    }
+
+    fn bytes(&self, table: TableDefinition<u64, &[u8]>, job: u64) -> Result<Option<Vec<u8>>> {
+        let read = || -> std::result::Result<_, redb::Error> {
+            let Some(table) = there(self.db.begin_read()?.open_table(table))? else {
+                return Ok(None);
+            };
+            Ok(table.get(job)?.map(|bytes| bytes.value().to_vec()))
+        };
+        read().map_err(|error| self.unreadable(error))
+    }
+
+    fn all(&self, table: TableDefinition<u64, &[u8]>) -> Result<Vec<(u64, Vec<u8>)>> {
+        let read = || -> std::result::Result<Vec<(u64, Vec<u8>)>, redb::Error> {
+            let mut all = Vec::new();
+            let Some(table) = there(self.db.begin_read()?.open_table(table))? else {
+                return Ok(all);
+            };
+            for entry in table.iter()? {
+                let (job, bytes) = entry?;
+                all.push((job.value(), bytes.value().to_vec()));
+            }
+            Ok(all)
+        };
+        read().map_err(|error| self.unreadable(error))
     }
 
     fn meta(&self, key: &str) -> Result<Option<Vec<u8>>> {
@@ -299,6 +367,17 @@ impl Journal {
 
     fn unreadable(&self, error: redb::Error) -> Error {
         unusable(&self.path, error)
+    }
+}
+
+/// A table that journals of older workers do not have yet.
+fn there<T>(
+    table: std::result::Result<T, TableError>,
+) -> std::result::Result<Option<T>, TableError> {
+    match table {
+        Ok(table) => Ok(Some(table)),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

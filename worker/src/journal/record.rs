@@ -133,19 +133,16 @@ impl Outcome {
 impl Record {
     /// A record of `model` at `stage`, changed now.
     pub fn new(model: [u8; 32], stage: Stage) -> Self {
-        let updated = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .map_or(0, |elapsed| elapsed.as_secs());
         Self {
             model,
-            updated,
+            updated: now(),
             stage,
         }
     }
 
     /// The bytes on disk.
     pub fn to_bytes(&self) -> Vec<u8> {
-        (VERSION, self).encode()
+        write(self)
     }
 
     /// Reads what [`Record::to_bytes`] wrote.
@@ -153,25 +150,54 @@ impl Record {
     /// # Errors
     /// [`Kind::Journal`] for bytes of another version or damaged bytes.
     pub fn from_bytes(job: u64, bytes: &[u8]) -> Result<Self> {
-        match bytes.split_first() {
-            Some((&VERSION, mut rest)) => Self::decode_all(&mut rest).map_err(|error| {
-                Error::new(
-                    Kind::Journal,
-                    format!("the journal's record of job {job} is damaged"),
-                )
-                .because(error)
-                .fix("move the journal away; a new one is rebuilt from the chain, and results not yet delivered are computed again")
-            }),
-            version => Err(Error::new(
-                Kind::Journal,
-                format!(
-                    "the journal's record of job {job} has version {:?}, this worker writes {VERSION}",
-                    version.map(|(version, _)| version)
-                ),
+        read(bytes).map_err(|cause| {
+            damaged(&format!("the journal's record of job {job}"), cause).fix(
+                "move the journal away; a new one is rebuilt from the chain, and results not yet delivered are computed again",
             )
-            .fix("use the newer worker that wrote this journal")),
-        }
+        })
     }
+}
+
+/// Why bytes on disk cannot be read.
+pub(super) enum Unreadable {
+    /// Another worker's version wrote them.
+    Version(Option<u8>),
+    /// They are not what was written.
+    Damaged(codec::Error),
+}
+
+/// The bytes of a value with the version in front.
+pub(super) fn write<T: Encode>(value: &T) -> Vec<u8> {
+    (VERSION, value).encode()
+}
+
+/// Reads what [`write`] wrote.
+pub(super) fn read<T: Decode>(bytes: &[u8]) -> std::result::Result<T, Unreadable> {
+    match bytes.split_first() {
+        Some((&VERSION, mut rest)) => T::decode_all(&mut rest).map_err(Unreadable::Damaged),
+        version => Err(Unreadable::Version(version.map(|(version, _)| *version))),
+    }
+}
+
+/// The error about bytes of the journal that cannot be read; `what` they are.
+pub(super) fn damaged(what: &str, cause: Unreadable) -> Error {
+    match cause {
+        Unreadable::Damaged(error) => {
+            Error::new(Kind::Journal, format!("{what} is damaged")).because(error)
+        }
+        Unreadable::Version(version) => Error::new(
+            Kind::Journal,
+            format!("{what} has version {version:?}, this worker writes {VERSION}"),
+        )
+        .because("a newer worker wrote it; use that one"),
+    }
+}
+
+/// Unix time in seconds.
+pub(super) fn now() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_secs())
 }
 
 #[cfg(test)]

@@ -156,3 +156,55 @@ fn a_full_disk_is_an_error_and_the_old_record_stands() {
     assert!(error.to_string().contains("/full/journal.redb"), "{error}");
     assert!(error.to_string().contains("free space"), "{error}");
 }
+
+#[test]
+fn a_delivered_job_is_watched_from_the_same_write_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path(), OWNER).unwrap();
+    let outcome = Outcome::Delivered;
+    let done = Record::new([5; 32], Stage::Done { outcome });
+    journal.put_delivered(8, &done).unwrap();
+    assert_eq!(journal.get(8).unwrap(), Some(done.clone()));
+    let (job, mut case) = journal.open_cases().unwrap().remove(0);
+    assert_eq!((job, case.role, case.model), (8, Role::Author, [5; 32]));
+
+    // What the audit has come to is not begun again.
+    case.end = Some(CaseEnd::Paid);
+    journal.put_case(8, &case).unwrap();
+    journal.put_delivered(8, &done).unwrap();
+    assert_eq!(journal.case(8).unwrap(), Some(case));
+    assert!(journal.open_cases().unwrap().is_empty());
+}
+
+#[test]
+fn pruning_keeps_every_case_that_is_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path(), OWNER).unwrap();
+    for job in 0..6 {
+        let mut case = Case::new([5; 32], Role::Auditor);
+        case.end = (job > 1).then_some(CaseEnd::Upheld);
+        journal.put_case(job, &case).unwrap();
+    }
+    journal.prune_to(1).unwrap();
+    let left: Vec<u64> = journal.cases().unwrap().iter().map(|case| case.0).collect();
+    assert_eq!(left, [0, 1, 5]);
+}
+
+#[test]
+fn a_journal_from_before_audits_can_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let journal = Journal::open(dir.path(), OWNER).unwrap();
+        journal.put(8, &submitted()).unwrap();
+        journal
+            .write(|txn| {
+                txn.delete_table(CASES)?;
+                Ok(())
+            })
+            .unwrap();
+    }
+    let journal = Journal::open_existing(dir.path()).unwrap().unwrap();
+    assert!(journal.cases().unwrap().is_empty());
+    assert_eq!(journal.case(8).unwrap(), None);
+    assert_eq!(journal.records().unwrap().len(), 1);
+}

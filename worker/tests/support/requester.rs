@@ -1,12 +1,18 @@
 //! A requester: submits jobs and watches what becomes of them.
 
 use genesisflow_primitives::{
-    views::{JobView, ResultView},
-    JobId, JobStatus, ModelId,
+    views::{JobView, PoolMemberView, ResultView, WorkerView},
+    Balance, JobId, JobStatus, ModelId,
 };
 use genesisflow_worker::{
     amount::GEN,
-    chain::{metadata::runtime, Chain},
+    chain::{
+        metadata::runtime::{
+            self, inference::events as happened,
+            runtime_types::genesisflow_primitives::job as asked,
+        },
+        Chain, ChainView,
+    },
     key::{Key, KeySource},
     market::{AccountId, View},
 };
@@ -44,6 +50,64 @@ impl Requester {
         job
     }
 
+    /// As [`Requester::submit`], for one worker alone.
+    pub async fn submit_to(&mut self, worker: AccountId, model: ModelId, input: &str) -> JobId {
+        let options = asked::JobOptions {
+            format: asked::InputFormat::Text,
+            temperature_milli: 0,
+            top_k: 1,
+            top_p_milli: 1_000,
+            seed: Default::default(),
+        };
+        let conditions = asked::JobConditions {
+            max_price_input: Balance::MAX,
+            max_price_output: Balance::MAX,
+            claim_by: None,
+            deliver_within: None,
+            worker: Some(worker.into()),
+            min_auditors: 2,
+        };
+        let call = runtime::transactions().inference().submit_job_with(
+            model,
+            input.as_bytes().to_vec(),
+            12,
+            GEN,
+            options,
+            conditions,
+        );
+        self.chain.execute("submit a job", &call).await.unwrap();
+        let job = self.submitted;
+        self.submitted += 1;
+        job
+    }
+
+    /// The audit pool of a model.
+    pub async fn audit_pool(&self, model: ModelId) -> Vec<PoolMemberView<AccountId>> {
+        let view = self.chain.view().await.unwrap();
+        view.audit_pool(model).await.unwrap()
+    }
+
+    /// A worker's standing.
+    pub async fn worker(&self, account: AccountId) -> WorkerView {
+        let view = self.chain.view().await.unwrap();
+        let view = ChainView::new(view.at().clone(), account);
+        view.worker().await.unwrap().expect("a worker")
+    }
+
+    /// Waits until a job is in a state.
+    pub async fn reached(
+        &self,
+        job: JobId,
+        status: JobStatus,
+        patience: Duration,
+    ) -> JobView<AccountId> {
+        super::eventually(&format!("{status:?}"), patience, async || {
+            let job = self.job(job).await;
+            (job.status == status).then_some(job)
+        })
+        .await
+    }
+
     pub async fn job(&self, job: JobId) -> JobView<AccountId> {
         let view = self.chain.view().await.unwrap();
         view.job(job).await.unwrap().expect("the job is there")
@@ -53,8 +117,8 @@ impl Requester {
     pub async fn delivered(&self, job: JobId) -> JobView<AccountId> {
         super::eventually("a result", PATIENCE, async || {
             let job = self.job(job).await;
-            let is_there = matches!(job.status, JobStatus::Review | JobStatus::Settled);
-            is_there.then_some(job)
+            let is_missing = matches!(job.status, JobStatus::Open | JobStatus::Claimed);
+            (!is_missing).then_some(job)
         })
         .await
     }
@@ -87,6 +151,31 @@ impl Requester {
             history.refused += events
                 .find::<runtime::system::events::ExtrinsicFailed>()
                 .count();
+            for event in events.find::<happened::BallotCommitted>() {
+                let event = event.unwrap();
+                history.committed.push((event.job, event.auditor.0));
+            }
+            for event in events.find::<happened::BallotRevealed>() {
+                let event = event.unwrap();
+                history
+                    .ballots
+                    .push((event.job, event.auditor.0, event.valid));
+            }
+            for event in events.find::<happened::AuditorPaid>() {
+                let event = event.unwrap();
+                history
+                    .paid
+                    .push((event.job, event.auditor.0, event.amount));
+            }
+            for event in events.find::<happened::JobRejected>() {
+                let event = event.unwrap();
+                assert_eq!(event.refund, event.fee, "the rest went back before");
+                history.rejected.push((event.job, event.worker.0));
+            }
+            for event in events.find::<happened::Slashed>() {
+                let event = event.unwrap();
+                history.slashed.push((event.job, event.who.0, event.amount));
+            }
         }
         history
     }
@@ -99,4 +188,14 @@ pub struct History {
     pub delivered: Vec<JobId>,
     /// How many transactions were included and refused.
     pub refused: usize,
+    /// Commitments: job and auditor.
+    pub committed: Vec<(JobId, AccountId)>,
+    /// Ballots revealed: job, auditor, whether it found the result right.
+    pub ballots: Vec<(JobId, AccountId, bool)>,
+    /// Auditors' pay: job, auditor, amount.
+    pub paid: Vec<(JobId, AccountId, Balance)>,
+    /// Rejected results: job and worker.
+    pub rejected: Vec<(JobId, AccountId)>,
+    /// Slashes: job, account, amount.
+    pub slashed: Vec<(JobId, AccountId, Balance)>,
 }

@@ -47,10 +47,14 @@ impl Setup<'_> {
 
     /// Starts `run`, pausing where `pause` says.
     pub fn start(&self, args: &[&str], pause: Option<&str>) -> Running {
+        let pause = pause.map(|pause| ("GENESISFLOW_TEST_PAUSE", pause));
+        self.start_in(args, pause)
+    }
+
+    /// Starts `run` with a variable in its environment.
+    pub fn start_in(&self, args: &[&str], variable: Option<(&str, &str)>) -> Running {
         let mut command = self.command(&[&["run"], args].concat());
-        if let Some(pause) = pause {
-            command.env("GENESISFLOW_TEST_PAUSE", pause);
-        }
+        command.envs(variable);
         let mut child = command
             .stdout(Stdio::piped())
             .spawn()
