@@ -76,6 +76,7 @@ fn development() -> serde_json::Value {
             // the longest commit window that any model can have.
             unbonding_period: 12_000,
             pool_period: 10,
+            seed_interval: 1,
             seed_blocks: 2,
             commit_window: 8,
             reveal_window: 10,

@@ -191,6 +191,7 @@ pub fn parameters() -> Parameters {
         delivery_fee: 7,
         delivery_fee_per_byte: 2,
         pool_period: PERIOD,
+        seed_interval: 1,
         seed_blocks: 2,
         commit_window: 8,
         reveal_window: 6,

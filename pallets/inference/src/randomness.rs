@@ -4,7 +4,7 @@
 //! chain the VRF output of its author. The author cannot choose that output, only withhold its
 //! block; nobody else knows it before the block is there. A draw takes several blocks *after* the
 //! event that it is about, so at that event the seed does not exist. How far authors who withhold
-//! blocks can bend a draw is worked out in `docs/randomness.md`.
+//! blocks can bend a draw is worked out in `docs/economics.md`.
 //!
 //! What a seed is does not depend on when somebody asks for it: before its last block there is
 //! none, from then on it is the same for [`RANDOMNESS_KEPT`] blocks, and after that there is none

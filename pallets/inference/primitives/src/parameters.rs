@@ -68,6 +68,8 @@ pub struct Parameters {
     /// Blocks for which an audit pool stands; stake and offers count for a pool if they were there
     /// for the whole period before.
     pub pool_period: BlockNumber,
+    /// The blocks that make a seed begin after a multiple of this number.
+    pub seed_interval: BlockNumber,
     /// Blocks whose outputs make the seed of a draw.
     pub seed_blocks: BlockNumber,
     /// Blocks in which an auditor commits, besides four times the replay of the job.
@@ -134,6 +136,7 @@ impl Default for Parameters {
             delivery_fee: GEN / 10_000,
             delivery_fee_per_byte: GEN / 100_000_000,
             pool_period: 1_800,
+            seed_interval: 64,
             seed_blocks: 8,
             commit_window: COMMIT_WINDOW_BASE,
             reveal_window: 300,
@@ -224,6 +227,7 @@ impl Parameters {
     /// The audit rules of a job with this seat pay whose replay takes `replay_blocks`.
     pub fn audit_terms(&self, seat_pay: Percent, replay_blocks: BlockNumber) -> AuditTerms {
         AuditTerms {
+            seed_interval: self.seed_interval,
             seed_blocks: self.seed_blocks,
             commit_window: self
                 .commit_window
@@ -254,12 +258,12 @@ impl Parameters {
     /// Longest way of a claim: delivery, draw, review, dispute, every round of an audit with its
     /// redraws, appeal time, and the delay of the slash. Stake must not get out before.
     pub fn longest_claim(&self) -> BlockNumber {
-        let round = self
-            .seed_blocks
+        let seed = self.seed_interval.saturating_add(self.seed_blocks);
+        let round = seed
             .saturating_add(MAX_COMMIT_WINDOW.max(self.commit_window))
             .saturating_add(self.reveal_window);
         self.max_deliver_window
-            .saturating_add(self.seed_blocks)
+            .saturating_add(seed)
             .saturating_add(self.review_window)
             .saturating_add(round.saturating_mul(MaxRounds::get()))
             .saturating_add(self.appeal_window)
@@ -278,6 +282,7 @@ impl Parameters {
             self.retention,
             self.unbonding_period,
             self.pool_period,
+            self.seed_interval,
             self.commit_window,
             self.reveal_window,
             self.appeal_window,
@@ -421,7 +426,7 @@ mod tests {
         // Delivery, draw, review, six rounds, appeal time, slash delay.
         assert_eq!(
             Parameters::default().longest_claim(),
-            1_800 + 8 + 150 + 6 * (8 + 1_800 + 300) + 150 + 43_200
+            1_800 + 72 + 150 + 6 * (72 + 1_800 + 300) + 150 + 43_200
         );
     }
 

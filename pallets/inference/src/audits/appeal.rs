@@ -45,7 +45,7 @@ impl<T: Config> Pallet<T> {
             return Err(Self::corrupted("more rounds than there can be"));
         }
         Self::hold(HoldReason::AppealBond, &who, bond)?;
-        let draw_after = now.saturating_add(job.terms.audit.seed_blocks);
+        let draw_after = job.terms.audit.seeded_at(now);
         Self::deposit_event(Event::VerdictAppealed {
             job: id,
             appellant: who,

@@ -57,7 +57,7 @@ impl<T: Config> Pallet<T> {
         audit: Audit<T::AccountId>,
         at: BlockNumber,
     ) {
-        let seeded_at = at.saturating_add(opened.job.terms.audit.seed_blocks);
+        let seeded_at = opened.job.terms.audit.seeded_at(at);
         Self::deposit_event(Event::AuditBegun {
             job: opened.id,
             disputed: audit.dispute.is_some(),

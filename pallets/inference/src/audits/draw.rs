@@ -10,8 +10,8 @@ use crate::{
 use alloc::vec::Vec;
 use frame_support::BoundedVec;
 use genesisflow_primitives::{
-    audit::{draw_seats, is_audited},
-    Balance, BlockNumber, JobId,
+    audit::{draw_seats, is_audited, AuditTerms},
+    Balance, BlockNumber, JobId, H256,
 };
 use sp_runtime::Perbill;
 use sp_runtime::{DispatchError, DispatchResult};
@@ -32,15 +32,15 @@ impl<T: Config> Pallet<T> {
         Some((chance, terms.premium(fee, chance)))
     }
 
-    /// Whether a result delivered in block `delivered_at` is audited. Without its seed, because
+    /// Whether a result is audited whose seed's last block is `seeded_at`. Without its seed, because
     /// nobody has moved the job on for longer than outputs are kept, it is not.
     pub(crate) fn draw_hits(
         id: JobId,
         job: &Job<T::AccountId>,
         delivery: &Delivery,
-        delivered_at: BlockNumber,
+        seeded_at: BlockNumber,
     ) -> bool {
-        Self::seed_after(delivered_at, job.terms.audit.seed_blocks)
+        Self::seed_until(&job.terms.audit, seeded_at)
             .is_some_and(|seed| is_audited(&seed, id, delivery.audit_chance))
     }
 
@@ -92,10 +92,7 @@ impl<T: Config> Pallet<T> {
             .map(|(number, round)| (number, round.kind))
             .ok_or_else(|| Self::corrupted("an audit without a round"))?;
         let seats = Self::seats_of(&terms, kind);
-        let seed = Self::seed_after(
-            seeded_at.saturating_sub(terms.seed_blocks),
-            terms.seed_blocks,
-        );
+        let seed = Self::seed_until(&terms, seeded_at);
         let stakes: Vec<Balance> = members.iter().map(|member| member.stake).collect();
         let drawn = match seed {
             Some(seed) => draw_seats(&seed, id, number, seats, &stakes),
@@ -148,6 +145,12 @@ impl<T: Config> Pallet<T> {
         } else {
             Self::end_round(id, job, under, seeded_at)
         }
+    }
+
+    /// The seed whose last block is `seeded_at`.
+    fn seed_until(terms: &AuditTerms, seeded_at: BlockNumber) -> Option<H256> {
+        let before = seeded_at.saturating_sub(terms.seed_blocks);
+        Self::seed_after(before, terms.seed_blocks)
     }
 
     /// Gives an account its seats, unless it takes no part in the market any more.

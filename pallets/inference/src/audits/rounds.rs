@@ -95,7 +95,7 @@ impl<T: Config> Pallet<T> {
             if !audit.begin_round(kind) {
                 return Err(Self::corrupted("more rounds than there can be"));
             }
-            return Ok(Next::Audit(at.saturating_add(terms.seed_blocks)));
+            return Ok(Next::Audit(terms.seeded_at(at)));
         }
         audit.phase = Phase::Over;
         // An appeal has the last word: nothing is left to wait for.

@@ -214,7 +214,7 @@ pub(super) fn in_appeal<T: Config>(phase: Phase) -> (JobId, Vec<T::AccountId>) {
     if phase == Phase::Drawing {
         appeal.auditors = Default::default();
         appeal.seed = None;
-        for block in 1..=Parameters::default().seed_blocks + 10 {
+        for block in 1..=Parameters::default().seed_interval + 10 {
             BlockOutputs::<T>::insert(DueKey::from(block), H256::repeat_byte(3));
         }
     } else {
@@ -229,7 +229,7 @@ pub(super) fn in_appeal<T: Config>(phase: Phase) -> (JobId, Vec<T::AccountId>) {
     }
     let earlier = round::<T>(&pool, RoundKind::First, |_| Said::Revealed(BALLOT), 0, 3);
     put_audit::<T>(id, phase, vec![earlier, appeal], true);
-    let until = Pallet::<T>::now() + Parameters::default().seed_blocks;
+    let until = Parameters::default().seed_interval + Parameters::default().seed_blocks;
     change::<T>(id, |_, claim, delivery| JobState::Audit {
         claim,
         delivery,

@@ -78,8 +78,7 @@ impl<T: Config> Pallet<T> {
                 claim,
                 delivery,
                 accepted: false,
-                delivered_at: now,
-                until: now.saturating_add(job.terms.audit.seed_blocks),
+                until: job.terms.audit.seeded_at(now),
             }
         } else {
             JobState::Review {

@@ -95,8 +95,6 @@ pub enum JobState<AccountId> {
         delivery: Delivery,
         /// Whether the requester has accepted it. It is still audited if the draw says so.
         accepted: bool,
-        /// The block of the delivery.
-        delivered_at: BlockNumber,
         /// Last of the blocks that decide.
         until: BlockNumber,
     },

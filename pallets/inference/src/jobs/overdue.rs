@@ -124,10 +124,9 @@ impl<T: Config> Pallet<T> {
                 claim,
                 delivery,
                 accepted,
-                delivered_at,
                 until,
             } => {
-                if Self::draw_hits(id, &opened.job, &delivery, delivered_at) {
+                if Self::draw_hits(id, &opened.job, &delivery, until) {
                     Self::draw_first_round(opened, claim, delivery, until)?;
                 } else if accepted {
                     Self::settle(opened, claim, delivery, until)?;

@@ -90,6 +90,7 @@ fn everything_else(p: &mut Parameters) {
         delivery_fee: 999,
         delivery_fee_per_byte: 9,
         pool_period: 77,
+        seed_interval: 3,
         seed_blocks: 9,
         commit_window: 99,
         reveal_window: 99,

@@ -315,3 +315,26 @@ fn a_worker_that_lost_everything_can_leave() {
         assert_eq!(Inference::worker(EVE), None);
     });
 }
+
+#[test]
+fn stake_stays_while_a_seat_is_open() {
+    audited_market(|| {
+        let job = delivered();
+        run_to(now() + 3);
+        let who = Inference::audit(job).unwrap().rounds[0].auditors[0].who;
+        assert_eq!(Inference::worker(who).unwrap().open_audits, 1);
+        assert_ok!(Inference::unbond(signed(who), 1_000));
+        // As if it had been unbonding for long when it was drawn.
+        Workers::<Test>::mutate(who, |worker| {
+            worker.as_mut().unwrap().unbonding[0].from = now();
+        });
+        let withdraw = || Inference::withdraw_unbonded(signed(who));
+        refuses(withdraw, Error::SeatsOpen);
+        // Nobody says anything, twice: the result stands.
+        run_to(now() + 100);
+        assert_eq!(status(job), JobStatus::Settled);
+        assert_eq!(Inference::worker(who).unwrap().open_audits, 0);
+        assert_ok!(withdraw());
+        assert_eq!(held(who, HoldReason::Stake), STAKE - 1_000);
+    });
+}

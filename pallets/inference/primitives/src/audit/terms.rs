@@ -19,6 +19,8 @@ use sp_arithmetic::{PerThing, Perbill, Percent, Permill, Rounding};
     TypeInfo,
 )]
 pub struct AuditTerms {
+    /// The blocks that make a seed begin after a multiple of this number.
+    pub seed_interval: BlockNumber,
     /// Blocks whose outputs make the seed of a draw.
     pub seed_blocks: BlockNumber,
     /// Blocks in which a drawn auditor replays the job and commits.
@@ -87,17 +89,28 @@ impl AuditTerms {
             let least = Perbill::from_parts(self.least_chance.deconstruct() * 1_000);
             Perbill::from_parts(parts.min(1_000_000_000) as u32).max(least)
         };
-        // premium = chance x margin x seats x pay <= cap x fee, whatever the fee is.
-        let seats_pay = u64::from(self.seat_pay.deconstruct())
-            * u64::from(self.first_seats)
-            * u64::from(self.premium_percent);
+        // chance x seats x pay <= cap x fee, whatever the fee is.
+        let seats_pay = u64::from(self.seat_pay.deconstruct()) * u64::from(self.first_seats);
         let affordable = Perbill::from_rational_with_rounding(
             u64::from(self.premium_cap.deconstruct()),
-            (seats_pay * 100).max(1),
+            (seats_pay * 10_000).max(1),
             Rounding::Down,
         )
         .unwrap_or(Perbill::one());
         wanted.min(affordable)
+    }
+
+    /// Last of the blocks that make the seed of an event in block `at`: `seed_blocks` of them, from
+    /// the next multiple of `seed_interval` on.
+    ///
+    /// Were they simply the next ones, a worker that is in league with a few block authors could
+    /// wait for a block after which these make enough of the seed to bend it: authors know their
+    /// slots ahead. `docs/economics.md` has the figures.
+    pub fn seeded_at(&self, at: BlockNumber) -> BlockNumber {
+        let interval = self.seed_interval.max(1);
+        at.div_ceil(interval)
+            .saturating_mul(interval)
+            .saturating_add(self.seed_blocks)
     }
 
     /// Pay of one seat of a job with this fee.
@@ -106,10 +119,12 @@ impl AuditTerms {
     }
 
     /// What a job pays into the pot out of which seats are paid: the expected pay of a first round,
-    /// and somewhat more for the rounds that may follow.
+    /// and somewhat more for the rounds that may follow, as far as the cap allows.
     pub fn premium(&self, fee: Balance, chance: Perbill) -> Balance {
         let seats = self.pay(fee).saturating_mul(self.first_seats.into());
-        chance.mul_floor(seats.saturating_mul(self.premium_percent.into()) / 100)
+        chance
+            .mul_floor(seats.saturating_mul(self.premium_percent.into()) / 100)
+            .min(share_of(fee, self.premium_cap))
     }
 
     /// Bond of a dispute: the pay of a first round and a share of the largest fee.
@@ -169,10 +184,10 @@ mod tests {
     #[test]
     fn probation_audits_everything_that_the_premium_can_pay() {
         assert_eq!(terms(10).chance(1_000, 50_000, true), Perbill::one());
-        // Three seats at the whole fee and a quarter more: 30 % of the fee pays 8 % of an audit.
+        // Three seats at the whole fee: 30 % of the fee pays one audit in ten.
         assert_eq!(
             terms(100).chance(1_000, 50_000, true),
-            Perbill::from_percent(8)
+            Perbill::from_percent(10)
         );
     }
 
@@ -184,10 +199,8 @@ mod tests {
                 let chance = terms.chance(1_000_000, 50_000_000, probation);
                 let premium = terms.premium(1_000_000, chance);
                 assert!(premium <= 300_000, "{seat_pay} % a seat: {premium}");
-                assert_eq!(
-                    premium,
-                    chance.mul_floor(3 * terms.pay(1_000_000) * 125 / 100)
-                );
+                let with_margin = chance.mul_floor(3 * terms.pay(1_000_000) * 125 / 100);
+                assert_eq!(premium, with_margin.min(300_000));
             }
         }
     }
@@ -207,5 +220,19 @@ mod tests {
         assert_eq!(terms.silent_fine(1_000, 10_000), 200);
         assert_eq!(terms.silent_fine(1_000, 1_000_000), 1_000);
         assert_eq!(terms.wrong_fine(10_000), 2_000);
+    }
+
+    #[test]
+    fn seeds_begin_at_multiples_of_their_interval() {
+        let terms = terms(10);
+        assert_eq!((terms.seed_interval, terms.seed_blocks), (64, 8));
+        let ends = [0, 1, 64, 65, 128].map(|at| terms.seeded_at(at));
+        assert_eq!(ends, [8, 72, 72, 136, 136]);
+        let at_once = AuditTerms {
+            seed_interval: 1,
+            ..terms
+        };
+        assert_eq!(at_once.seeded_at(65), 73);
+        assert_eq!(at_once.seeded_at(BlockNumber::MAX), BlockNumber::MAX);
     }
 }
