@@ -72,7 +72,7 @@ fn development() -> serde_json::Value {
             max_deliver_window: 150,
             review_window: 10,
             retention: 100,
-            // Longer than Parameters::longest_claim, in which every round of an audit counts with
+            // Longer than Parameters::longest_job, in which every round of an audit counts with
             // the longest commit window that any model can have.
             unbonding_period: 12_000,
             pool_period: 10,

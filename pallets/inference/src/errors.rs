@@ -239,7 +239,7 @@ mod errors {
         ParameterWindowOutOfRange,
         /// A default window must not exceed its maximum.
         ParameterDefaultAboveMaximum,
-        /// The unbonding period must exceed the longest way from a claim to its slash.
+        /// The unbonding period must exceed the longest way from a submission to a slash.
         ParameterUnbondingTooShort,
         /// The protocol's share must be below 100 %.
         ParameterProtocolShareTooHigh,

@@ -199,7 +199,7 @@ impl core::fmt::Display for ParametersError {
             Self::Window => "every window must be 1 to 15,768,000 blocks",
             Self::DefaultAboveMaximum => "a default window must not exceed its maximum",
             Self::UnbondingTooShort => {
-                "unbonding_period must exceed the longest way from a claim to its slash: see Parameters::longest_claim"
+                "unbonding_period must exceed the longest way from a submission to a slash: see Parameters::longest_job"
             }
             Self::ProtocolShare => "protocol_share must be below 100 % (1,000,000 parts)",
             Self::LateShare => "late_share must be at most 100 % (1,000,000 parts)",
@@ -255,14 +255,17 @@ impl Parameters {
         }
     }
 
-    /// Longest way of a claim: delivery, draw, review, dispute, every round of an audit with its
+    /// Longest way of a job from its submission, which fixes who can be drawn, to its slashes: open
+    /// and late and open again, delivery, draw, review, dispute, every round of an audit with its
     /// redraws, appeal time, and the delay of the slash. Stake must not get out before.
-    pub fn longest_claim(&self) -> BlockNumber {
+    pub fn longest_job(&self) -> BlockNumber {
         let seed = self.seed_interval.saturating_add(self.seed_blocks);
         let round = seed
             .saturating_add(MAX_COMMIT_WINDOW.max(self.commit_window))
             .saturating_add(self.reveal_window);
-        self.max_deliver_window
+        let claim = self.max_open_window.saturating_add(self.max_deliver_window);
+        claim
+            .saturating_mul(2)
             .saturating_add(seed)
             .saturating_add(self.review_window)
             .saturating_add(round.saturating_mul(MaxRounds::get()))
@@ -299,7 +302,7 @@ impl Parameters {
         {
             return Err(ParametersError::DefaultAboveMaximum);
         }
-        if self.unbonding_period <= self.longest_claim() {
+        if self.unbonding_period <= self.longest_job() {
             return Err(ParametersError::UnbondingTooShort);
         }
         // SCALE refuses shares above one, but a chain specification's JSON does not.
@@ -398,11 +401,11 @@ mod tests {
     #[test]
     fn stake_outlasts_the_jobs_it_backs() {
         assert_eq!(
-            refused(|p| p.unbonding_period = p.longest_claim()),
+            refused(|p| p.unbonding_period = p.longest_job()),
             ParametersError::UnbondingTooShort
         );
         let longer = Parameters {
-            unbonding_period: Parameters::default().longest_claim() + 1,
+            unbonding_period: Parameters::default().longest_job() + 1,
             ..Parameters::default()
         };
         assert_eq!(longer.check(), Ok(()));
@@ -422,11 +425,11 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_claim_counts_every_window() {
-        // Delivery, draw, review, six rounds, appeal time, slash delay.
+    fn the_longest_job_counts_every_window() {
+        // Open and delivery twice, draw, review, six rounds, appeal time, slash delay.
         assert_eq!(
-            Parameters::default().longest_claim(),
-            1_800 + 72 + 150 + 6 * (72 + 1_800 + 300) + 150 + 43_200
+            Parameters::default().longest_job(),
+            2 * (43_200 + 1_800) + 72 + 150 + 6 * (72 + 1_800 + 300) + 150 + 43_200
         );
     }
 

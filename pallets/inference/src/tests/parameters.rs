@@ -38,7 +38,7 @@ fn unsound_parameters_are_refused_each_with_its_reason() {
             Error::ParameterDefaultAboveMaximum,
         );
         refuses(
-            || set(|p| p.unbonding_period = p.longest_claim()),
+            || set(|p| p.unbonding_period = p.longest_job()),
             Error::ParameterUnbondingTooShort,
         );
         refuses(

@@ -401,7 +401,7 @@ fn play(action: &Action) -> Result<(), DispatchError> {
             changed.review_window = u32::from(tight % 20) + 1;
             changed.open_window = u32::from(tight % 50) + 1;
             changed.retention = u32::from(tight) + 1;
-            changed.unbonding_period = changed.longest_claim() + 1;
+            changed.unbonding_period = changed.longest_job() + 1;
             changed.protocol_share = Permill::from_percent(u32::from(share % 12));
             changed.late_share = Permill::from_percent(u32::from(share % 101));
             changed.exposure_factor = u32::from(factor % 60);
