@@ -16,6 +16,10 @@ use std::{
 const STALL: Duration = Duration::from_secs(45);
 /// The pool's code for a transaction that found no room: it is sent again.
 const NO_ROOM: i32 = 1016;
+/// The pool's code for a transaction that is not valid. The pool may look at the block before the
+/// one that was announced, in which a job is not claimed yet, so it is sent again some times.
+const INVALID: i32 = 1010;
+const TRIES: u32 = 5;
 /// The pool's code for a transaction that it has already.
 const KNOWN: i32 = 1013;
 
@@ -123,6 +127,7 @@ struct Sent {
     kind: Kind,
     token: u64,
     at: Instant,
+    refused: u32,
 }
 
 /// The driver.
@@ -133,6 +138,8 @@ pub struct Driver {
     pace: Pace,
     flying: HashMap<Signed, Sent>,
     again: VecDeque<Signed>,
+    /// To be sent again after the next block.
+    later: VecDeque<Signed>,
     /// The pool was full, and no block has emptied it since.
     full: bool,
     sent_again: u64,
@@ -151,6 +158,7 @@ impl Driver {
             pace,
             flying: HashMap::new(),
             again: VecDeque::new(),
+            later: VecDeque::new(),
             full: false,
             sent_again: 0,
         })
@@ -251,7 +259,7 @@ impl Driver {
         for (signed, answer) in answers {
             let Err(refusal) = answer else { continue };
             // It may be in a block already: then the answer says nothing.
-            let Some(sent) = self.flying.get(&signed) else {
+            let Some(sent) = self.flying.get_mut(&signed) else {
                 continue;
             };
             match refusal.code {
@@ -259,7 +267,11 @@ impl Driver {
                 NO_ROOM => {
                     self.sent_again += 1;
                     self.full = true;
-                    self.again.push_back(signed);
+                    self.later.push_back(signed);
+                }
+                INVALID if sent.refused < TRIES => {
+                    sent.refused += 1;
+                    self.later.push_back(signed);
                 }
                 code => bail!(
                     "the pool refuses a {}: {} (code {code})",
@@ -303,6 +315,7 @@ impl Driver {
         work.block_ended(block.kinds.iter().flatten().count());
         course.blocks.push(block);
         self.full = false;
+        self.again.append(&mut self.later);
         Ok(())
     }
 }

@@ -40,8 +40,12 @@ pub struct Options {
     #[arg(long, default_value_t = 4096)]
     accounts: usize,
     /// Workers, each with a model of its own.
-    #[arg(long, default_value_t = 128)]
+    #[arg(long, default_value_t = 32)]
     workers: usize,
+    /// Blocks between setting up and the first jobs: workers become auditors only after two pool
+    /// periods, and until then every submission looks for them.
+    #[arg(long, default_value_t = 22)]
+    wait_blocks: u32,
     /// Connections to the node for transactions.
     #[arg(long, default_value_t = 4)]
     connections: usize,

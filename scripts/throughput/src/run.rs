@@ -64,6 +64,7 @@ pub async fn run(options: &Options) -> Result<()> {
         .await?;
     let blocks: Vec<_> = course.blocks.iter().collect();
     account(&bench.api, &bench.rpc, &bench.node, &blocks).await?;
+    let first_jobs = bench.rpc.best().await? + options.wait_blocks;
     let round = Duration::from_secs(options.seconds) / options.rounds;
     let transfer_time = round * SHARES.0 / SHARES.2;
     let market_time = round * SHARES.1 / SHARES.2;
@@ -98,6 +99,7 @@ pub async fn run(options: &Options) -> Result<()> {
         phases.push(phase.0);
         transfers = queue.into_rest();
 
+        bench.until_block(first_jobs).await?;
         market.resume();
         let phase = bench
             .phase("market", &mut market, market_time, MARKET_RAMP)
@@ -279,6 +281,21 @@ impl Bench {
     async fn kept_now(&self) -> Result<Kept> {
         let hash = self.rpc.hash(self.rpc.best().await?).await?;
         Kept::at(&self.at, &self.rpc, &hash).await
+    }
+
+    async fn until_block(&mut self, number: u32) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.rpc.best().await? < number {
+            self.node.check()?;
+            if Instant::now() > deadline {
+                bail!(
+                    "block {number} was not made within {} s",
+                    PATIENCE.as_secs()
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        Ok(())
     }
 
     /// Waits until the chain keeps no job any more.
