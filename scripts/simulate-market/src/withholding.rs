@@ -18,9 +18,10 @@ pub const AUTHOR_SHARES: [f64; 5] = [0.05, 0.10, 0.20, 0.33, 0.45];
 /// From what a draw's seed is made.
 #[derive(Clone, Copy)]
 enum Seed {
-    /// The next so many blocks: the chain's rule.
+    /// The next so many blocks: the rule of the first draft.
     Blocks(usize),
     /// The same, but only from the next multiple of so many slots on: fewer times to choose from.
+    /// The rule of the chain.
     Aligned(usize, usize),
     /// The blocks of the next so many slots, whether or not there is one in each.
     Slots(usize),
@@ -50,6 +51,15 @@ impl Seed {
             Self::Ticks(one_in) => one_in * 12 + 8,
         }
     }
+}
+
+/// The rule of the chain, by its defaults.
+fn chains_rule() -> Seed {
+    let parameters = genesisflow_primitives::Parameters::default();
+    Seed::Aligned(
+        parameters.seed_blocks as usize,
+        parameters.seed_interval as usize,
+    )
 }
 
 /// Lengths of the attackers' runs of slots before each slot of another author, from `from` on.
@@ -286,7 +296,7 @@ fn slots_formula(share: f64, audited: f64) -> f64 {
 fn costs(report: &mut Report, jobs: u64, random: &mut Random) {
     let count = jobs.clamp(2_000, 100_000);
     report.paragraph(&format!(
-        "What that takes under the chain's rule (next 8 blocks, delivery at any time, {count} draws played): blocks \
+        "What that takes for eight blocks in a row (delivery at any time, {count} draws played): blocks \
          withheld per draw, and what share that is of the blocks that the authors would have made in the meantime. A \
          block carries no reward on this chain, and transaction fees go to the treasury, so a withheld block costs its \
          author nothing but its name: a share of missed slots that anyone can count.",
@@ -350,11 +360,11 @@ fn seats(report: &mut Report, samples: u64, random: &mut Random) {
         let holds = game.appeal.hostile();
         let mut row = vec![seats.to_string(), percent(holds)];
         for share in &AUTHOR_SHARES[..4] {
-            let held = bent(Seed::Blocks(8), *share, holds, 1, samples, random);
+            let held = bent(chains_rule(), *share, holds, 1, samples, random);
             row.push(percent(held.mean()));
         }
         for share in [0.10, 0.33] {
-            let held = bent(Seed::Blocks(8), share, holds, 150, samples / 10, random);
+            let held = bent(chains_rule(), share, holds, 150, samples / 10, random);
             row.push(percent(held.mean()));
         }
         table.row(row);
@@ -382,7 +392,7 @@ fn losses(report: &mut Report, samples: u64, random: &mut Random) {
     ] {
         let audited = rules.probability(1.0, 10, false);
         for share in AUTHOR_SHARES {
-            let missed = bent(Seed::Blocks(8), share, 1.0 - audited, 1, samples, random);
+            let missed = bent(chains_rule(), share, 1.0 - audited, 1, samples, random);
             let hit = 1.0 - missed.mean();
             let mut row = vec![name.to_string(), percent(share)];
             for hostile in HOSTILE_SHARES {
