@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# All tests: formatting, Rust (unit, property, vectors, worker end to end), then
-# Node.js (metadata, consensus, market end to end with real processes).
+# All tests: formatting, Rust (unit, property, vectors, worker end to end), the
+# canonical operators under an ARM emulator where there is one, then Node.js (metadata, consensus, market end to end with real processes).
 # Ends with one line that sums up every runner: "total: N passed, N failed".
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -31,12 +31,25 @@ say "Rust tests"
 cargo test --release --locked --workspace --no-fail-fast 2>&1 | tee "$logs/rust"
 [ "${PIPESTATUS[0]}" -eq 0 ] || failed_steps=$((failed_steps + 1))
 
+if command -v qemu-aarch64 >/dev/null && command -v aarch64-linux-gnu-gcc >/dev/null &&
+  [ -d "$(rustc --print sysroot)/lib/rustlib/aarch64-unknown-linux-gnu" ]; then
+  say "canonical operators on 64-bit ARM (NEON), emulated"
+  CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+    CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu" \
+    cargo test --release --locked -p genesisflow-canonical --target aarch64-unknown-linux-gnu \
+    --no-fail-fast 2>&1 | tee "$logs/arm"
+  [ "${PIPESTATUS[0]}" -eq 0 ] || failed_steps=$((failed_steps + 1))
+else
+  say "skipped: NEON kernels (needs qemu-user, gcc-aarch64-linux-gnu and 'rustup target add aarch64-unknown-linux-gnu')"
+  : >"$logs/arm"
+fi
+
 say "Polkadot.js and end-to-end tests"
 (cd scripts/polkadot-js && npm test --silent) 2>&1 | tee "$logs/node"
 [ "${PIPESTATUS[0]}" -eq 0 ] || failed_steps=$((failed_steps + 1))
 
 # Adds up "test result: ok. 3 passed; 0 failed; …" of Cargo and "# pass 3", "# fail 0" of Node.js.
-read -r passed failed < <(cat "$logs/rust" "$logs/node" | sed 's/\x1b\[[0-9;]*m//g' | awk '
+read -r passed failed < <(cat "$logs/rust" "$logs/arm" "$logs/node" | sed 's/\x1b\[[0-9;]*m//g' | awk '
   /^test result:/ { for (i = 1; i < NF; i++) { if ($(i + 1) ~ /^passed/) p += $i; if ($(i + 1) ~ /^failed/) f += $i } }
   /^(#|ℹ) pass / { p += $3 }
   /^(#|ℹ) fail / { f += $3 }

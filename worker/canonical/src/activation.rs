@@ -28,6 +28,16 @@ pub fn gelu_tanh<F: FusedMultiplyAdd>(x: f32) -> f32 {
     x / (1.0 + exp_c::<F>(-(x * inner)))
 }
 
+/// The gated form of it over a row, as Gemma has it: `gate[i] = gelu_tanh(gate[i]) * up[i]`. Both
+/// slices have the same length.
+#[inline(always)]
+pub fn gelu_tanh_gated<F: FusedMultiplyAdd>(gate: &mut [f32], up: &[f32]) {
+    debug_assert_eq!(gate.len(), up.len());
+    for (g, u) in gate.iter_mut().zip(up) {
+        *g = gelu_tanh::<F>(*g) * u;
+    }
+}
+
 /// The erf form of GELU, erf by a five-term rational approximation.
 #[inline(always)]
 pub fn gelu_erf<F: FusedMultiplyAdd>(x: f32) -> f32 {

@@ -124,27 +124,47 @@ pub fn sample<F: FusedMultiplyAdd>(
     chosen.map_or(best[0].id, |(_, id)| id)
 }
 
+/// Logits that are compared at once with the least candidate: nearly all chunks hold none.
+const CHUNK: usize = 32;
+
 /// Fills `best` with the largest logits, ordered by (logit descending, id ascending).
+#[inline(always)]
 fn largest<'a>(logits: &[f32], best: &'a mut [Candidate]) -> &'a [Candidate] {
-    let mut filled = 0;
-    for (id, logit) in (0u32..).zip(logits.iter().copied()) {
-        // Ids ascend, so an equal logit never comes before one that is already there.
-        if filled == best.len() && logit <= best[filled - 1].logit {
+    // Each of the first candidates finds a free place.
+    let (first, rest) = logits.split_at(best.len());
+    for (filled, logit) in first.iter().enumerate() {
+        insert(&mut best[..=filled], *logit, filled as u32);
+    }
+    for (chunk, first_id) in rest
+        .chunks(CHUNK)
+        .zip((first.len() as u32..).step_by(CHUNK))
+    {
+        let least = best[best.len() - 1].logit;
+        let mut above = false;
+        for logit in chunk {
+            above |= *logit > least;
+        }
+        if !above {
             continue;
         }
-        let mut at = if filled == best.len() {
-            filled - 1
-        } else {
-            filled
-        };
-        filled = at + 1;
-        while at > 0 && logit > best[at - 1].logit {
-            best[at] = best[at - 1];
-            at -= 1;
+        for (logit, id) in chunk.iter().zip(first_id..) {
+            // Ids ascend, so an equal logit never comes before one that is already there.
+            if *logit > best[best.len() - 1].logit {
+                insert(best, *logit, id);
+            }
         }
-        best[at] = Candidate { logit, id };
     }
     best
+}
+
+/// Puts a candidate in its place, over the last one of `best`.
+fn insert(best: &mut [Candidate], logit: f32, id: u32) {
+    let mut at = best.len() - 1;
+    while at > 0 && logit > best[at - 1].logit {
+        best[at] = best[at - 1];
+        at -= 1;
+    }
+    best[at] = Candidate { logit, id };
 }
 
 /// Gumbel noise of a token at a position: `-log(-log(u))` with u from ChaCha20, rounded to f32.
@@ -183,6 +203,31 @@ mod tests {
         let mut best = [Candidate { logit: 0.0, id: 0 }; 6];
         let ids = |best: &[Candidate]| -> [u32; 6] { core::array::from_fn(|i| best[i].id) };
         assert_eq!(ids(largest(&logits, &mut best)), [4, 1, 3, 0, 2, 6]);
+    }
+
+    /// Against sorting everything, over rows longer than a chunk and with many equal logits.
+    #[test]
+    fn the_largest_of_many_are_those_of_a_sort() {
+        let mut state = 3u32;
+        let mut logits = [0.0f32; 500];
+        for round in 0..200 {
+            for logit in &mut logits {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                *logit = (state >> 24) as f32 / 8.0 - 16.0;
+            }
+            let row = &logits[..1 + (round * 37) % 500];
+            let mut ids: [usize; 500] = core::array::from_fn(|i| i);
+            let ids = &mut ids[..row.len()];
+            ids.sort_unstable_by(|a, b| row[*b].total_cmp(&row[*a]).then(a.cmp(b)));
+            let mut best = [Candidate { logit: 0.0, id: 0 }; 64];
+            let keep = (1 + round % 64).min(row.len());
+            let found = largest(row, &mut best[..keep]);
+            assert!(found
+                .iter()
+                .zip(ids.iter())
+                .all(|(c, id)| c.id as usize == *id));
+            assert_eq!(found.len(), keep);
+        }
     }
 
     #[test]

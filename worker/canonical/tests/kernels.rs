@@ -314,11 +314,13 @@ proptest! {
     }
 
     #[test]
-    fn swiglu_and_rope(seed: u64, half in 1usize..100, scale in prop::sample::select(&[1f32, 90.0, 1e30][..])) {
+    fn gated_activations_and_rope(seed: u64, half in 1usize..100, scale in prop::sample::select(&[1f32, 90.0, 1e30][..])) {
         let mut source = Source(seed | 1);
         let (gate, up) = (source.row(half, scale), source.row(half, scale));
         let mut expected = gate.clone();
         activation::swiglu::<Portable>(&mut expected, &up);
+        let mut expected_gelu = gate.clone();
+        activation::gelu_tanh_gated::<Portable>(&mut expected_gelu, &up);
         let head = source.row(2 * half, scale);
         let (cos, sin): (Vec<f32>, Vec<f32>) = (0..half)
             .map(|i| rope::cos_sin((seed % 5000) as u32, 1.0 / (i + 1) as f64))
@@ -329,6 +331,9 @@ proptest! {
             let mut out = gate.clone();
             kernel.swiglu(&mut out, &up);
             prop_assert_eq!(bits(&out), bits(&expected), "{}", kernel.name());
+            let mut out = gate.clone();
+            kernel.gelu_tanh_gated(&mut out, &up);
+            prop_assert_eq!(bits(&out), bits(&expected_gelu), "{}", kernel.name());
             let mut out = head.clone();
             kernel.rotate(&mut out, &cos, &sin);
             prop_assert_eq!(bits(&out), bits(&turned), "{}", kernel.name());

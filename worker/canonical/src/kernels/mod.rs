@@ -230,6 +230,12 @@ compiled_for_each! {
 }
 
 compiled_for_each! {
+    /// Operator 7, see [`activation::gelu_tanh_gated`].
+    pub gelu_tanh_gated(gate: &mut [f32], up: &[f32]) -> (),
+    activation::gelu_tanh_gated
+}
+
+compiled_for_each! {
     /// The sampler, see [`sampler::sample`].
     pub sample(logits: &[f32], settings: SamplerSettings, seed: &[u8; 32], position: u64) -> u32,
     sampler::sample
