@@ -126,8 +126,11 @@ impl<T: Config> Pallet<T> {
         from: &T::AccountId,
         amount: Balance,
     ) -> Balance {
-        let paid = amount > 0
-            && Self::try_transfer(reason, from, &T::AuditPotAccount::get(), amount).is_ok();
+        let pot = T::AuditPotAccount::get();
+        // A payment that brought the account to life could never be paid out in full: an account
+        // keeps the existential deposit.
+        let is_there = T::Currency::balance(&pot) >= Self::existential_deposit();
+        let paid = amount > 0 && is_there && Self::try_transfer(reason, from, &pot, amount).is_ok();
         if paid {
             amount
         } else {

@@ -428,10 +428,12 @@ pub mod pallet {
                 panic!("the default parameters are unsound: {error}");
             }
             // A seed must outlive every delay that on_idle can have, and the longest seed itself.
-            assert!(
-                randomness::RANDOMNESS_KEPT > 100 * parameters::MAX_SEED_BLOCKS,
-                "outputs are forgotten before a late draw can use them"
-            );
+            const {
+                assert!(
+                    randomness::RANDOMNESS_KEPT > 100 * parameters::MAX_SEED_BLOCKS,
+                    "outputs are forgotten before a late draw can use them"
+                )
+            };
             // Two rounds of each kind, all silent, and the worker itself.
             assert!(
                 <audits::MaxSlashes as Get<u32>>::get()

@@ -12,6 +12,9 @@ use genesisflow_primitives::{
 };
 use sp_runtime::{traits::Zero, DispatchError, DispatchResult};
 
+/// A job, its result under audit, and the last block of the audit's phase.
+type OpenAudit<AccountId> = (OpenedJob<AccountId>, UnderAudit<AccountId>, BlockNumber);
+
 impl<T: Config> Pallet<T> {
     pub(crate) fn do_commit(who: T::AccountId, id: JobId, commitment: H256) -> DispatchResult {
         let (mut opened, mut under, until) = Self::open_audit(id)?;
@@ -167,16 +170,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Reads a job whose result is under audit; also returns the last block of the phase.
-    fn open_audit(
-        id: JobId,
-    ) -> Result<
-        (
-            OpenedJob<T::AccountId>,
-            UnderAudit<T::AccountId>,
-            BlockNumber,
-        ),
-        DispatchError,
-    > {
+    fn open_audit(id: JobId) -> Result<OpenAudit<T::AccountId>, DispatchError> {
         let opened = Self::open(id)?;
         let JobState::Audit {
             claim,

@@ -189,10 +189,10 @@ impl<T: Config> Pallet<T> {
             due = due.saturating_sub(taken);
         }
         // An appeal that could not be decided pays its seats and gets the rest back.
-        let undecided = !audit
+        let undecided = audit
             .rounds
             .last()
-            .is_some_and(|round| round.verdict.is_some());
+            .is_none_or(|round| round.verdict.is_none());
         if let Some(bond) = audit.appeal.as_mut() {
             let reason = HoldReason::AppealBond;
             let treasury = T::TreasuryAccount::get();
@@ -265,10 +265,14 @@ impl<T: Config> Pallet<T> {
         let right: Vec<_> = judged.iter().filter(|entry| entry.right > 0).collect();
         for entry in right {
             let wanted = pay.saturating_mul(entry.right.into());
-            let amount = share_of_due(wanted, there, due).min(left);
-            if Self::pay_from_pot(&entry.who, amount) {
-                left = left.saturating_sub(amount);
-            }
+            let share = share_of_due(wanted, there, due).min(left);
+            // Dust that a new account could not hold stays in the pot.
+            let amount = if Self::pay_from_pot(&entry.who, share) {
+                share
+            } else {
+                0
+            };
+            left = left.saturating_sub(amount);
             Workers::<T>::mutate(&entry.who, |worker| {
                 if let Some(worker) = worker {
                     worker.audited = worker.audited.saturating_add(entry.right.into());

@@ -28,10 +28,12 @@ impl<T: Config> Pallet<T> {
         ensure!(audit.slashes.len() < before, Error::<T>::NoSlash);
         Audits::<T>::insert(id, audit);
         if *rejected && claim.worker == who {
-            // The rejection stands, but does not count against later claims.
+            // The rejection stands, but does not count against later claims. A later one does.
+            let rejected_at = until.saturating_sub(opened.job.terms.audit.slash_delay);
             Workers::<T>::mutate(&who, |worker| {
                 if let Some(worker) = worker {
-                    worker.last_rejection = None;
+                    worker.last_rejection =
+                        worker.last_rejection.filter(|last| *last > rejected_at);
                 }
             });
         }

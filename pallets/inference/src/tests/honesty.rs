@@ -136,7 +136,7 @@ impl Market {
             },
             Conduct::MakesUp => Ballot {
                 digest: content_hash(&(who, id, seed).encode()),
-                valid: (who + id) % 2 == 0,
+                valid: (who + id).is_multiple_of(2),
             },
         }
     }

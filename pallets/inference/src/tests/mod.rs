@@ -1,5 +1,7 @@
 //! The tests, one file per call or theme.
 
+mod attacks;
+mod audits;
 mod cancel;
 mod claim;
 mod deliver;
