@@ -18,6 +18,7 @@ import {
   keyFrom,
   parseGen,
   questionOf,
+  Refused,
   run,
   signAndFinalize,
   textOf,
@@ -30,14 +31,15 @@ const USAGE = `Usage: node submit-job.mjs QUESTION [options]
   --model ID         which model to ask; can be left out if there is only one
   --max-output N     longest answer in the model's units, for text tokens [default: 64]
   --max-fee GEN      most that you pay [default: what the cheapest worker may ask for this job]
-  --accept           pay as soon as the answer is there, without the time for review
+  --accept           pay as soon as the chain allows it, without the time for review
   --timeout SECONDS  how long to wait for the answer [default: 300]
   --url URL          node to use [default: ${CONNECTION_OPTIONS.url.default}]
 
 The question is public, and stays so. Exit codes: 0 answered, 1 refused or ended without
-an answer, 3 no answer in time.`;
+an answer, 3 no answer in time, 4 auditors found the answer wrong: you have everything back.`;
 
-const SECONDS_PER_BLOCK = 2;
+/** With all its rounds an audit may take hours on a real network; on a development chain minutes. */
+const LONGEST_AUDIT_SECONDS = 6 * 3_600;
 const DEFAULT_MAX_OUTPUT = 64;
 
 /** The models that take jobs, as `[id, view]`. */
@@ -109,6 +111,23 @@ async function submit(api, question, values, signer) {
   return { job: job.toNumber(), block: blockNumber, transactionFee: fee };
 }
 
+/** Whether nothing can change any more who has the money for the job. */
+const isOver = ({ status }) =>
+  status.isSlashing || status.isSettled || status.isRejected || status.isCancelled || status.isExpired;
+
+/** Whether the job has an answer, checked or not. */
+const isAnswered = ({ status }) => !(
+  status.isOpen || status.isClaimed || status.isCancelled || status.isExpired
+);
+
+/** What a state means to somebody who waits. */
+const MEANING = {
+  Delivered: 'delivered; the chain draws whether it is audited',
+  Audit: 'audited',
+  Decided: 'audited; an appeal is possible for a while',
+  Slashing: 'decided for good; stake is slashed after a delay',
+};
+
 /** Tells what happens to a job after `status`, block by block, until `until(view)` holds or it is over. */
 async function follow(api, job, fromBlock, seconds, until, status) {
   let worker;
@@ -128,9 +147,10 @@ async function follow(api, job, fromBlock, seconds, until, status) {
     if (last.status.type !== status) {
       status = last.status.type;
       const who = last.status.isClaimed ? ` by ${last.worker.unwrap()}` : '';
-      console.log(`block ${String(number).padEnd(6)} ${status.toLowerCase()}${who}`);
+      const means = MEANING[status] ?? status.toLowerCase();
+      console.log(`block ${String(number).padEnd(6)} ${means}${who}`);
     }
-    return until(last) || last.status.isSettled || last.status.isCancelled || last.status.isExpired;
+    return until(last) || isOver(last);
   });
   const timer = setTimeout(watch.stop, seconds * 1_000);
   try {
@@ -160,6 +180,12 @@ function showAnswer(view, result, question) {
     `\nfee          ${formatGen(fee)} for ${attestation.usage.input} units in, ${attestation.usage.output} out`,
   );
   console.log(`refund       ${formatGen(maxFee - fee)} of the ${formatGen(maxFee)} held`);
+  const chance = view.auditChance.unwrapOr(undefined)?.toNumber() ?? 0;
+  console.log(
+    chance > 0
+      ? `audit        by a chance of ${(chance / 1e7).toFixed(1)} %; ${formatGen(view.premium.unwrap())} of the fee pay auditors`
+      : 'audit        none: fewer than two others can be drawn on this model',
+  );
   console.log(
     `delivery     ${formatGen(view.terms.deliveryFee)}, as the worker delivers without a transaction fee`,
   );
@@ -167,6 +193,27 @@ function showAnswer(view, result, question) {
   console.log(
     `             ${wrong.length ? `WRONG: ${wrong.join(', ')}` : 'its hashes are right'}; trace ${attestation.trace}`,
   );
+}
+
+/** Accepts the result. Returns the transaction fee; whether it is audited is not the requester's to say. */
+async function accept(api, job, signer) {
+  try {
+    return (await signAndFinalize(api, api.tx.inference.acceptResult(job), signer)).fee;
+  } catch (error) {
+    if (error instanceof Refused && ['inference.UnderAudit', 'inference.JobIsFinal'].includes(error.error)) {
+      return error.fee;
+    }
+    throw error;
+  }
+}
+
+/** Whether auditors found the result wrong, once the job is over. */
+async function isRejected(api, view) {
+  if (!view.status.isSlashing) {
+    return view.status.isRejected;
+  }
+  const audit = (await (await finalized(api)).at.call.inferenceApi.audit(view.id)).unwrap();
+  return audit.valid.isSome && audit.valid.unwrap().isFalse;
 }
 
 function showBalances(rows) {
@@ -227,13 +274,7 @@ await run(async () => {
       transactionFees += posted.transactionFee;
     }
 
-    const answered = await follow(
-      api,
-      job,
-      block,
-      seconds,
-      ({ status }) => status.isReview || status.isSettled,
-    );
+    const answered = await follow(api, job, block, seconds, isAnswered);
     if (!answered.reached) {
       const status = answered.view?.status;
       if (status?.isCancelled || status?.isExpired) {
@@ -250,30 +291,20 @@ await run(async () => {
     showAnswer(answered.view, result, question ?? (kept && textOf(kept)));
 
     let { view } = answered;
-    if (!view.status.isSettled) {
+    if (!isOver(view)) {
       if (values.accept) {
-        transactionFees += (await signAndFinalize(api, api.tx.inference.acceptResult(job), signer)).fee;
+        transactionFees += await accept(api, job, signer);
       } else {
-        const left = Math.max(0, view.until.toNumber() - number);
-        console.log(
-          `\nthe worker is paid when the review is over, in ${left} blocks (--accept pays at once)`,
-        );
+        console.log('\nthe worker is paid when draw and review, or the audit, are over (--accept skips the review)');
       }
-      const wait = Math.max(0, view.until.toNumber() - number) * SECONDS_PER_BLOCK + seconds;
-      const settled = await follow(
-        api,
-        job,
-        number,
-        wait,
-        ({ status }) => status.isSettled,
-        view.status.type,
-      );
-      if (!settled.reached) {
-        console.error(`the job was not settled in time. ${goOn()}`);
+      const ended = await follow(api, job, number, LONGEST_AUDIT_SECONDS + seconds, isOver, view.status.type);
+      if (!ended.reached) {
+        console.error(`the job was not over in time. ${goOn()}`);
         return 3;
       }
-      view = settled.view;
+      view = ended.view;
     }
+    const rejected = await isRejected(api, view);
 
     const end = await finalized(api);
     const requester = view.requester.toString();
@@ -287,12 +318,15 @@ await run(async () => {
       },
     ]);
     if (view.deposit.toBigInt() > 0n) {
-      console.log(
-        `  ${formatGen(view.deposit)} of the deposit come back when the record is dropped, after block ${view.until}`,
-      );
+      const when = view.status.isSlashing ? '' : `, after block ${view.until}`;
+      console.log(`  ${formatGen(view.deposit)} of the deposit come back when the record is dropped${when}`);
     }
     if (transactionFees > 0n) {
       console.log(`  ${formatGen(transactionFees)} were fees of your transactions`);
+    }
+    if (rejected) {
+      console.error(`\nauditors found the answer to job ${job} WRONG: its escrow was returned in full`);
+      return 4;
     }
     return 0;
   } finally {
