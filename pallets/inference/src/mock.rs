@@ -207,7 +207,7 @@ pub fn parameters() -> Parameters {
         audit_chance_factor_milli: 2_222,
         premium_percent: 100,
         premium_cap: Permill::from_percent(30),
-        bond_share: Permill::from_percent(10),
+        bond_share: Permill::from_percent(40),
         bond_floor: 50,
         wrong_fine: Permill::from_percent(20),
         silent_fine: Permill::from_percent(2),

@@ -255,9 +255,10 @@ impl Parameters {
         }
     }
 
-    /// Longest way of a job from its submission, which fixes who can be drawn, to its slashes: open
-    /// and late and open again, delivery, draw, review, dispute, every round of an audit with its
-    /// redraws, appeal time, and the delay of the slash. Stake must not get out before.
+    /// Longest way of a job, from the period of its submission, whose beginning fixes what stake can
+    /// be drawn, to its slashes: open and late and open again, delivery, draw, review, dispute, every
+    /// round of an audit with its redraws, appeal time, and the delay of the slash. Stake must not get
+    /// out before.
     pub fn longest_job(&self) -> BlockNumber {
         let seed = self.seed_interval.saturating_add(self.seed_blocks);
         let round = seed
@@ -266,6 +267,7 @@ impl Parameters {
         let claim = self.max_open_window.saturating_add(self.max_deliver_window);
         claim
             .saturating_mul(2)
+            .saturating_add(self.pool_period)
             .saturating_add(seed)
             .saturating_add(self.review_window)
             .saturating_add(round.saturating_mul(MaxRounds::get()))
@@ -426,10 +428,10 @@ mod tests {
 
     #[test]
     fn the_longest_job_counts_every_window() {
-        // Open and delivery twice, draw, review, six rounds, appeal time, slash delay.
+        // The pool's period, open and delivery twice, draw, review, six rounds, appeal time, delay.
         assert_eq!(
             Parameters::default().longest_job(),
-            2 * (43_200 + 1_800) + 72 + 150 + 6 * (72 + 1_800 + 300) + 150 + 43_200
+            1_800 + 2 * (43_200 + 1_800) + 72 + 150 + 6 * (72 + 1_800 + 300) + 150 + 43_200
         );
     }
 

@@ -32,7 +32,11 @@ impl<T: Config> Pallet<T> {
             Error::<T>::NoStandingToAppeal
         );
 
-        let bond = job.terms.audit.appeal_bond(delivery.fee, job.max_fee);
+        // Not a share of the escrow, which a requester could make so large that no worker can appeal.
+        let bond = job
+            .terms
+            .audit
+            .appeal_bond(delivery.fee, claim.worst_case_fee);
         audit.appeal = Some(Bond {
             who: who.clone(),
             held: bond,

@@ -36,7 +36,10 @@ impl<T: Config> Pallet<T> {
             Self::eligible(job, &claim, &[&who]).len() >= 2,
             Error::<T>::NoAuditors
         );
-        let bond = job.terms.audit.dispute_bond(delivery.fee, job.max_fee);
+        let bond = job
+            .terms
+            .audit
+            .dispute_bond(delivery.fee, claim.worst_case_fee);
         Self::hold(HoldReason::DisputeBond, &who, bond)?;
         Self::deposit_event(Event::ResultDisputed {
             job: id,

@@ -111,7 +111,8 @@ impl<T: Config> Pallet<T> {
                 .as_mut()
                 .ok_or_else(|| Self::corrupted("a claim's worker is missing"))?;
             worker.rejected = worker.rejected.saturating_add(1);
-            worker.last_rejection = Some(at);
+            // Jobs may be moved on in another order than they became final.
+            worker.last_rejection = worker.last_rejection.max(Some(at));
             let chills = !worker.chilled;
             worker.chilled = true;
             Ok::<_, DispatchError>((worker.stake, chills))

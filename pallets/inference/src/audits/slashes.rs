@@ -28,7 +28,8 @@ impl<T: Config> Pallet<T> {
         ensure!(audit.slashes.len() < before, Error::<T>::NoSlash);
         Audits::<T>::insert(id, audit);
         if *rejected && claim.worker == who {
-            // The rejection stands, but does not count against later claims. A later one does.
+            // The rejection stands, but does not count against later claims. A later one does; one
+            // before it is known no more.
             let rejected_at = until.saturating_sub(opened.job.terms.audit.slash_delay);
             Workers::<T>::mutate(&who, |worker| {
                 if let Some(worker) = worker {

@@ -148,6 +148,7 @@ fn digests_made_up_to_spoil_the_round() {
     });
 }
 
+/// ANNA wants two ballots, one for each outcome, and to reveal whichever wins.
 #[test]
 fn two_ballots_for_one_account() {
     court(|| {
@@ -162,7 +163,7 @@ fn two_ballots_for_one_account() {
     });
 }
 
-/// A ballot is to count twice, because the account was drawn twice, in a quorum of accounts.
+/// ANNA alone has all seats, and wants them to be a quorum.
 #[test]
 fn a_committee_of_one() {
     court(|| {
@@ -641,6 +642,28 @@ fn appeals_to_gain_time() {
     });
 }
 
+/// ALICE promises a fortune, most of which comes back to her, so that BOB cannot pay the bond of an
+/// appeal against her friends' verdict.
+#[test]
+fn an_escrow_so_large_that_no_appeal_can_be_paid() {
+    court(|| {
+        assert_ok!(Inference::submit_job(
+            signed(ALICE),
+            model(),
+            bytes(INPUT),
+            MAX_OUTPUT,
+            WEALTH / 2
+        ));
+        let id = last_job();
+        assert_ok!(Inference::claim_job(signed(BOB), id));
+        assert_ok!(deliver(BOB, id));
+        draw(id, &THREE);
+        all_invalid(id);
+        assert_ok!(Inference::appeal_verdict(signed(BOB), id));
+        assert_eq!(held(BOB, HoldReason::AppealBond), APPEAL_BOND);
+    });
+}
+
 /// Two of three auditors are hostile, and reject what is right.
 #[test]
 fn majority_wrong_in_the_first_round_and_put_right_on_appeal() {
@@ -743,6 +766,26 @@ fn exit_before_slash() {
     // And it cannot have finished unbonding: that takes longer than any claim.
     assert!(parameters().unbonding_period > parameters().longest_job());
     assert!(Parameters::default().unbonding_period > Parameters::default().longest_job());
+}
+
+/// ANNA begins to unbond when the pool has just counted her stake, to sit on late jobs of the period
+/// with stake that is gone before she can be fined.
+#[test]
+fn an_auditor_that_unbonds_before_the_job_it_is_drawn_for() {
+    court(|| {
+        reparametrise(|p| p.unbonding_period = p.longest_job() + 1);
+        run_to(3 * PERIOD);
+        assert_ok!(Inference::unbond(signed(ANNA), STAKE - 10_000));
+        run_to(4 * PERIOD - 1);
+        let id = delivered();
+        let pool = Inference::audit_pool(model());
+        let weight = pool.iter().find(|member| member.who == ANNA).unwrap();
+        assert_eq!(weight.stake, STAKE, "she still weighs what she had");
+        // Open and claimed twice, draw, review, six rounds, appeal time, delay of the slash.
+        let longest = 2 * (100 + 50) + 3 + 15 + 6 * (3 + 1_800 + 6) + 7 + 20;
+        let free_from = crate::Workers::<Test>::get(ANNA).unwrap().unbonding[0].from;
+        assert!(free_from > job(id).submitted_at + longest);
+    });
 }
 
 /// BOB claims more than his stake can answer for: cheating on all of it would pay.

@@ -50,7 +50,54 @@ fn unsound_parameters_are_refused_each_with_its_reason() {
             Error::ParameterExposureFactorZero,
         );
         refuses(|| set(|p| p.min_stake = 0), Error::ParameterMinStakeZero);
+        refuses(
+            || set(|p| p.seed_blocks = 65),
+            Error::ParameterSeedBlocksOutOfRange,
+        );
+        refuses(|| set(|p| p.first_seats = 4), Error::ParameterSeatsUnsound);
+        refuses(
+            || set(|p| p.least_audit_chance = Permill::zero()),
+            Error::ParameterAuditChanceUnsound,
+        );
+        refuses(
+            || set(|p| p.premium_cap = Permill::zero()),
+            Error::ParameterPremiumCapUnsound,
+        );
+        refuses(|| set(|p| p.bond_floor = 0), Error::ParameterBondUnsound);
+        refuses(
+            || set(|p| p.silent_fine = p.wrong_fine),
+            Error::ParameterFinesUnsound,
+        );
+        // No call can name a share above 100 %, but a genesis can.
+        let late = Error::<Test>::from(ParametersError::LateShare);
+        assert!(matches!(late, Error::ParameterLateShareTooHigh));
     });
+}
+
+/// Every error that the pallet can give is what some test expects.
+#[test]
+fn every_error_has_a_test() {
+    let errors = include_str!("../errors.rs").lines();
+    let names: Vec<_> = errors
+        .filter_map(|line| line.strip_prefix("        ")?.strip_suffix(','))
+        .filter(|name| name.chars().all(char::is_alphanumeric))
+        .collect();
+    assert!(names.len() > 80, "{names:?}");
+    let tests = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tests");
+    let mut sources = String::new();
+    for folder in [tests.clone(), tests.join("audits")] {
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "rs") {
+                sources.push_str(&std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    let words: std::collections::BTreeSet<_> = sources
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
+        .collect();
+    let untested: Vec<_> = names.iter().filter(|name| !words.contains(*name)).collect();
+    assert!(untested.is_empty(), "no test expects {untested:?}");
 }
 
 #[test]

@@ -127,20 +127,21 @@ impl AuditTerms {
             .min(share_of(fee, self.premium_cap))
     }
 
-    /// Bond of a dispute: the pay of a first round and a share of the largest fee.
-    pub fn dispute_bond(&self, fee: Balance, max_fee: Balance) -> Balance {
-        self.bond(self.first_seats, fee, max_fee)
+    /// Bond of a dispute: the pay of a first round and a share of the worst-case fee, the most that the
+    /// job could have cost under its claim.
+    pub fn dispute_bond(&self, fee: Balance, worst_case_fee: Balance) -> Balance {
+        self.bond(self.first_seats, fee, worst_case_fee)
     }
 
-    /// Bond of an appeal: the pay of its round and a share of the largest fee.
-    pub fn appeal_bond(&self, fee: Balance, max_fee: Balance) -> Balance {
-        self.bond(self.appeal_seats, fee, max_fee)
+    /// Bond of an appeal: the pay of its round and a share of the worst-case fee.
+    pub fn appeal_bond(&self, fee: Balance, worst_case_fee: Balance) -> Balance {
+        self.bond(self.appeal_seats, fee, worst_case_fee)
     }
 
-    fn bond(&self, seats: u32, fee: Balance, max_fee: Balance) -> Balance {
+    fn bond(&self, seats: u32, fee: Balance, worst_case_fee: Balance) -> Balance {
         self.pay(fee)
             .saturating_mul(seats.into())
-            .saturating_add(share_of(max_fee, self.bond_share).max(self.bond_floor))
+            .saturating_add(share_of(worst_case_fee, self.bond_share).max(self.bond_floor))
     }
 
     /// Fine of a seat that stood against the final verdict, or did not reveal what it committed.

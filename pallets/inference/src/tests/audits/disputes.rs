@@ -240,14 +240,14 @@ fn a_disputer_who_is_wrong_pays_auditors_and_worker() {
         assert!(events().contains(&Event::BondLost {
             who: EVE,
             to_auditors: 3 * PAY,
-            rest: MAX_FEE / 10
+            rest: DISPUTE_BOND - 3 * PAY
         }));
         assert_eq!(status(id), JobStatus::Settled);
         let premium = 1;
         before.expect([
             (ALICE, minus(FEE)),
             (EVE, minus(DISPUTE_BOND)),
-            (BOB, plus(FEE - PROTOCOL - premium + MAX_FEE / 10)),
+            (BOB, plus(FEE - PROTOCOL - premium + DISPUTE_BOND - 3 * PAY)),
             (ANNA, plus(PAY)),
             (BERT, plus(PAY)),
             (CLEO, plus(PAY)),
@@ -289,14 +289,14 @@ fn a_dispute_without_a_verdict_costs_nobody_anything() {
 }
 
 #[test]
-fn a_bond_follows_the_fee_and_the_escrow() {
+fn a_bond_follows_the_fee_and_the_worst_case() {
     court(|| {
         let terms = parameters().audit_terms(manifest().terms.seat_pay, 1);
-        assert_eq!(terms.dispute_bond(FEE, MAX_FEE), DISPUTE_BOND);
+        assert_eq!(terms.dispute_bond(FEE, WORST_CASE), DISPUTE_BOND);
         assert_eq!(terms.dispute_bond(FEE, 10), 3 * PAY + terms.bond_floor);
         assert_eq!(
-            terms.dispute_bond(10 * FEE, MAX_FEE),
-            30 * PAY + MAX_FEE / 10
+            terms.dispute_bond(10 * FEE, WORST_CASE),
+            30 * PAY + 2 * WORST_CASE / 5
         );
     });
 }

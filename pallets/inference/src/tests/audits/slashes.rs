@@ -260,6 +260,27 @@ fn cancelling_one_of_two_rejections_does_not_forget_the_other() {
 }
 
 #[test]
+fn the_last_rejection_is_the_last_to_become_final_and_not_the_last_to_be_moved_on() {
+    court(|| {
+        let (first, second) = (claimed(), claimed());
+        for id in [first, second] {
+            assert_ok!(deliver(BOB, id));
+            draw(id, &THREE);
+            all_invalid(id);
+        }
+        let final_at = until(second);
+        assert!(until(first) < final_at);
+        jump_to(final_at + 1);
+        for id in [second, first] {
+            assert_ok!(Inference::progress_job(signed(EVE), id));
+            assert_eq!(status(id), JobStatus::Slashing);
+        }
+        let last = Inference::worker(BOB).unwrap().last_rejection;
+        assert_eq!(last, Some(final_at));
+    });
+}
+
+#[test]
 fn two_slashes_take_what_there_is_in_the_order_of_their_blocks() {
     court(|| {
         // The exposure of each is most of the stake.

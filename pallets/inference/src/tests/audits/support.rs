@@ -56,10 +56,10 @@ pub const WAGE: Balance = FEE - PROTOCOL - PREMIUM;
 pub const WRONG_FINE: Balance = EXPOSURE / 5;
 /// Fine of a silent seat: two pays, which is less than 2 % of the exposure.
 pub const SILENT_FINE: Balance = 2 * PAY;
-/// Three seats and a tenth of the escrow.
-pub const DISPUTE_BOND: Balance = 3 * PAY + MAX_FEE / 10;
-/// Seven seats and a tenth of the escrow.
-pub const APPEAL_BOND: Balance = 7 * PAY + MAX_FEE / 10;
+/// Three seats and two fifths of the most that the job could have cost.
+pub const DISPUTE_BOND: Balance = 3 * PAY + 2 * WORST_CASE / 5;
+/// Seven seats and a tenth of the same.
+pub const APPEAL_BOND: Balance = 7 * PAY + 2 * WORST_CASE / 5;
 
 /// Salt of all ballots.
 pub const SALT: H256 = H256::repeat_byte(9);
