@@ -140,7 +140,8 @@ impl<M: Market, E: Executor> Worker<M, E> {
     ) -> Result<Acted> {
         let job = seen.id;
         let fee = seen.fee.unwrap_or_default();
-        let bond = seen.terms.audit.appeal_bond(fee, seen.max_fee);
+        let worst_case = seen.worst_case_fee.unwrap_or(seen.max_fee);
+        let bond = seen.terms.audit.appeal_bond(fee, worst_case);
         match self.may_appeal(&seen, &case, appeals, bond).await {
             Ok(Ok(())) => {}
             Ok(Err(reason)) => return Ok(Acted::NotAppealed { reason, until }),
