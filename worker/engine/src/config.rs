@@ -80,6 +80,27 @@ pub enum ConfigError {
 /// Largest accepted size of any dimension; a bound on arithmetic, far above real models.
 const MAX_SIZE: u64 = 1 << 24;
 
+/// The families, as `model_type` names them.
+const FAMILIES: [&str; 4] = ["llama", "mistral", "qwen2", "qwen3"];
+
+/// Why a model of another type is refused, and what to do.
+pub(crate) fn why_not(family: &str) -> String {
+    let reason = match family {
+        name if name.starts_with("gemma") => {
+            "Gemma's layers (norms after each part, windows in some layers, a scaled embedding) \
+             are not built yet; "
+        }
+        name if name.contains("moe") || name == "mixtral" => {
+            "mixtures of experts are not part of version 1; "
+        }
+        name if name.contains("_vl") || name.contains("vision") => {
+            "only text models are part of version 1; "
+        }
+        _ => "",
+    };
+    format!("{reason}supported are llama (also SmolLM2, TinyLlama), mistral, qwen2 and qwen3")
+}
+
 impl DecoderConfig {
     /// Reads a Hugging Face `config.json` of a supported family.
     ///
@@ -90,6 +111,10 @@ impl DecoderConfig {
             serde_json::from_slice(bytes).map_err(|e| ConfigError::NotJson(e.to_string()))?;
         let keys = Keys(&keys);
         let family = keys.text("model_type")?;
+        if !FAMILIES.contains(&family) {
+            return Err(unsupported("model_type", family, &why_not(family)));
+        }
+        keys.check_known_arithmetic(family)?;
         let activation = keys.text("hidden_act")?;
         if activation != "silu" {
             return Err(unsupported(
@@ -109,14 +134,8 @@ impl DecoderConfig {
         let (qkv_bias, output_bias, qk_norm) = match family {
             "llama" | "qwen3" => (bias, bias, family == "qwen3"),
             "mistral" => (false, false, false),
-            "qwen2" => (true, false, false),
-            other => {
-                return Err(unsupported(
-                    "model_type",
-                    other,
-                    "supported are llama (also SmolLM2, TinyLlama), mistral, qwen2 and qwen3",
-                ))
-            }
+            // qwen2: biases, whatever the key says.
+            _ => (true, false, false),
         };
         let config = Self {
             hidden_size,
@@ -340,6 +359,42 @@ impl<'a> Keys<'a> {
         }
     }
 
+    /// Refuses what would change the arithmetic and is not looked at elsewhere.
+    fn check_known_arithmetic(&self, family: &str) -> Result<(), ConfigError> {
+        if let Some(value) = self.get("quantization_config") {
+            let method = value.get("quant_method").and_then(Value::as_str);
+            return Err(unsupported(
+                "quantization_config",
+                method.unwrap_or("there"),
+                "weights quantised by other methods are not read; take the checkpoint they were \
+                 made from (F32, F16 or BF16), or a GGUF file in Q8_0",
+            ));
+        }
+        for key in ["attn_logit_softcapping", "final_logit_softcapping"] {
+            if let Some(value) = self.get(key) {
+                let reason = "supported families do not cap their logits";
+                return Err(unsupported(key, value, reason));
+            }
+        }
+        let every_layer = match family {
+            "mistral" if self.get("sliding_window").is_some() => "sliding_attention",
+            _ => "full_attention",
+        };
+        let layers = self.get("layer_types").and_then(Value::as_array);
+        let other = layers
+            .into_iter()
+            .flatten()
+            .find(|kind| kind.as_str() != Some(every_layer));
+        match other {
+            Some(kind) => Err(unsupported(
+                "layer_types",
+                kind,
+                "a window in some layers only is not part of version 1",
+            )),
+            None => Ok(()),
+        }
+    }
+
     fn window(&self, family: &str) -> Result<Option<usize>, ConfigError> {
         match family {
             "mistral" => match self.0.get("sliding_window") {
@@ -468,11 +523,31 @@ mod tests {
             ("hidden_act", json!("gelu")),
             ("rope_scaling", json!({"rope_type": "yarn", "factor": 4.0})),
             ("partial_rotary_factor", json!(0.5)),
+            ("quantization_config", json!({"quant_method": "gptq"})),
+            (
+                "layer_types",
+                json!(["full_attention", "sliding_attention"]),
+            ),
+            ("final_logit_softcapping", json!(30.0)),
         ] {
             assert!(matches!(
                 read(&with(key, value)),
                 Err(ConfigError::Unsupported { .. })
             ));
+        }
+    }
+
+    #[test]
+    fn other_families_are_refused_with_their_reason() {
+        for (family, reason) in [
+            ("gemma3_text", "Gemma's layers"),
+            ("mixtral", "mixtures of experts"),
+            ("qwen3_moe", "mixtures of experts"),
+            ("qwen2_vl", "only text models"),
+            ("mamba", "supported are llama"),
+        ] {
+            let refusal = read(&with("model_type", json!(family))).unwrap_err();
+            assert!(refusal.to_string().contains(reason), "{refusal}");
         }
     }
 

@@ -33,7 +33,7 @@ pub const INDEX: &str = "model.safetensors.index.json";
 
 /// Largest file that is read whole (configs, tokenizers, templates), in bytes. The largest
 /// tokenizers in use have about 40 MB.
-pub const MAX_TEXT_FILE: u64 = 256 << 20;
+pub const MAX_TEXT_FILE: u64 = 64 << 20;
 
 /// The files of a folder that decide the weights and the arithmetic.
 #[derive(Clone, Debug, PartialEq, Eq)]

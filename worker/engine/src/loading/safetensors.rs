@@ -8,8 +8,8 @@ use crate::weights::{check_shape, EachRow, TensorSource, WeightsError};
 
 use super::rows::{Encoding, Stored};
 
-/// Largest header that is accepted, in bytes; safetensors' own limit.
-const MAX_HEADER: u64 = 100_000_000;
+/// Largest header that is accepted, in bytes: a hundred thousand tensors and more.
+const MAX_HEADER: u64 = 16 << 20;
 
 /// A safetensors file: its header in memory, its tensors on disk.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use genesisflow_engine::{
     text::TextProcessor,
     threads::Threads,
     weights::TensorSource,
-    Model, Prompt,
+    Model, Prompt, PromptError,
 };
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -221,6 +221,9 @@ fn q8_0_bytes_are_those_of_the_gguf_package() {
     }
 }
 
+/// The special tokens of the trained tokenizers.
+const SPECIAL: [&str; 4] = ["<s>", "</s>", "<|start|>", "<|end|>"];
+
 #[test]
 fn tokenizers_encode_and_decode_as_in_python() {
     for name in ["triples", "digits", "gpt2", "sentencepiece"] {
@@ -237,7 +240,17 @@ fn tokenizers_encode_and_decode_as_in_python() {
                 let ids = case[key].as_array().unwrap();
                 ids.iter().map(|id| id.as_u64().unwrap() as u32).collect()
             };
-            for (text, key) in [(&text, "ids"), (&bare, "bare_ids")] {
+            let mut readers = vec![(&text, "ids")];
+            let spelled: Vec<_> = SPECIAL.iter().filter(|s| input.contains(**s)).collect();
+            if spelled.is_empty() {
+                readers.push((&bare, "bare_ids"));
+            } else {
+                // In a message, what looks like a special token is text and stays readable.
+                let found = bare.encode(&Prompt::Text(input.into())).unwrap();
+                let shown = bare.decode(&found).unwrap();
+                assert!(spelled.iter().all(|s| shown.contains(**s)), "{shown:?}");
+            }
+            for (text, key) in readers {
                 match text.encode(&Prompt::Text(input.into())) {
                     Ok(found) => assert_eq!(found, ids(key), "{name}: {input:?}"),
                     Err(error) => assert!(ids(key).is_empty(), "{name}: {input:?}: {error}"),
@@ -273,6 +286,52 @@ fn templates_render_as_in_transformers() {
         }
     }
     assert!(compared >= 25, "{compared}");
+}
+
+/// Every family's chat format: the text and the tokens that transformers gives. Messages that spell
+/// special tokens give the same text, in which what they spell stays text.
+#[test]
+fn chats_have_the_tokens_of_transformers_and_nobody_speaks_for_another() {
+    let tokenizer = fs::read(golden("chats/tokenizer.json")).unwrap();
+    let families = fs::read(golden("chats/chats.json")).unwrap();
+    let families: serde_json::Map<String, Value> = serde_json::from_slice(&families).unwrap();
+    let (mut compared, mut spelled) = (0, 0);
+    for (name, family) in &families {
+        let config = serde_json::json!({
+            "bos_token": family["bos_token"], "eos_token": family["eos_token"],
+            "chat_template": family["template"],
+        });
+        let config = config.to_string();
+        let text = TextProcessor::new(&tokenizer, Some(config.as_bytes()), None).unwrap();
+        let special: Vec<(String, String)> = ["bos_token", "eos_token"]
+            .into_iter()
+            .filter_map(|key| Some((key.to_owned(), family[key].as_str()?.to_owned())))
+            .collect();
+        let source = family["template"].as_str().unwrap().to_owned();
+        let template = ChatTemplate::new(source, special).unwrap();
+        for kind in ["cases", "spelled"] {
+            for (conversation, case) in family[kind].as_object().unwrap() {
+                let what = format!("{name}, {conversation}");
+                let messages: Vec<Message> =
+                    serde_json::from_value(case["messages"].clone()).unwrap();
+                let rendered = template.render(&messages).ok();
+                assert_eq!(rendered.as_deref(), case["rendered"].as_str(), "{what}");
+                let found = text.encode(&Prompt::Messages(case["messages"].to_string()));
+                let Some(ids) = case["ids"].as_array() else {
+                    assert!(matches!(found, Err(PromptError::Template(_))), "{what}");
+                    continue;
+                };
+                let ids: Vec<u32> = ids.iter().map(|id| id.as_u64().unwrap() as u32).collect();
+                assert_eq!(found.unwrap(), ids, "{what}");
+                *if kind == "cases" {
+                    &mut compared
+                } else {
+                    &mut spelled
+                } += 1;
+            }
+        }
+    }
+    assert!(compared >= 45 && spelled >= 16, "{compared}, {spelled}");
 }
 
 /// Questions to the shipped model, each with the answer it was trained to give.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use genesisflow_canonical::rope::RopeScaling;
 
-use crate::config::{ConfigError, DecoderConfig};
+use crate::config::{why_not, ConfigError, DecoderConfig};
 
 use super::container::{TensorInfo, Value};
 
@@ -88,7 +88,7 @@ pub(super) fn decoder_config(
         return Err(unsupported(
             "general.architecture",
             architecture,
-            "supported are llama (also Mistral, SmolLM2, TinyLlama), qwen2 and qwen3",
+            why_not(architecture),
         ));
     }
     if let Some(Value::Whole(parts @ 2..)) = metadata.get("split.count") {

@@ -1,5 +1,8 @@
 //! Text to tokens and back: the tokenizer, the chat template, and the one decoding of an output.
 
+mod spelling;
+mod vetting;
+
 use std::{
     fs,
     io::{self, Read},
@@ -7,14 +10,16 @@ use std::{
     path::Path,
 };
 
+use serde::Deserialize;
 use serde_json::Value;
-use tokenizers::Tokenizer;
+use tokenizers::{Model, Normalizer, OffsetType, PreTokenizedString, PreTokenizer, Tokenizer};
 
 use crate::{
     loading::MAX_TEXT_FILE,
     request::Prompt,
     template::{parse_messages, ChatTemplate, Message, TemplateFault},
 };
+use spelling::{pieces, Piece, Spellings};
 
 /// What is wrong with the tokenizer or the chat template.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +68,7 @@ pub enum PromptError {
 pub struct TextProcessor {
     tokenizer: Tokenizer,
     template: Option<ChatTemplate>,
+    spellings: Spellings,
 }
 
 impl TextProcessor {
@@ -95,16 +101,7 @@ impl TextProcessor {
         tokenizer_config: Option<&[u8]>,
         template: Option<String>,
     ) -> Result<Self, TextError> {
-        let json: Value =
-            serde_json::from_slice(tokenizer).map_err(|e| TextError::Tokenizer(e.to_string()))?;
-        if json
-            .pointer("/model/dropout")
-            .is_some_and(|d| d.as_f64() != Some(0.0) && !d.is_null())
-        {
-            return Err(TextError::Tokenizer(
-                "its model has `dropout`, which makes tokens random; set it to null".into(),
-            ));
-        }
+        vetting::check(tokenizer).map_err(TextError::Tokenizer)?;
         let mut tokenizer = guarded(|| Tokenizer::from_bytes(tokenizer))
             .map_err(TextError::Tokenizer)?
             .map_err(|e| TextError::Tokenizer(e.to_string()))?;
@@ -117,7 +114,7 @@ impl TextProcessor {
         let config = match tokenizer_config {
             Some(bytes) => serde_json::from_slice(bytes)
                 .map_err(|e| TextError::TokenizerConfig(e.to_string()))?,
-            None => Value::Null,
+            None => TokenizerConfig::default(),
         };
         let template = match template {
             Some(source) => Some(source),
@@ -126,9 +123,13 @@ impl TextProcessor {
         let template = template
             .map(|source| ChatTemplate::new(source, special_tokens(&config)))
             .transpose()?;
+        let added = tokenizer.get_added_vocabulary().get_added_tokens_decoder();
+        let special = added.values().filter(|token| token.special);
+        let spellings = Spellings::new(special.map(|token| token.content.clone()));
         Ok(Self {
             tokenizer,
             template,
+            spellings,
         })
     }
 
@@ -139,8 +140,9 @@ impl TextProcessor {
 
     /// The tokens of a prompt.
     ///
-    /// Text that a template rendered is encoded as it is; other text gets the special tokens the
-    /// tokenizer's own post-processor adds (a BOS, for some models), and no others.
+    /// Text that a template rendered is encoded as it is, except that special tokens which a
+    /// message spells stay text; other text gets the special tokens the tokenizer's own
+    /// post-processor adds (a BOS, for some models).
     ///
     /// # Errors
     /// [`PromptError`].
@@ -153,10 +155,10 @@ impl TextProcessor {
                     role: "user".into(),
                     content: text.clone(),
                 };
-                self.tokens(&template.render(&[message])?, false)?
+                self.chat(template, &[message])?
             }
             (Prompt::Messages(json), Some(template)) => {
-                self.tokens(&template.render(&parse_messages(json)?)?, false)?
+                self.chat(template, &parse_messages(json)?)?
             }
             (Prompt::Messages(_), None) => return Err(PromptError::NoChatTemplate),
         };
@@ -164,6 +166,55 @@ impl TextProcessor {
             return Err(PromptError::Empty);
         }
         Ok(tokens)
+    }
+
+    /// The tokens of messages: nobody can speak for another by spelling special tokens.
+    fn chat(&self, template: &ChatTemplate, messages: &[Message]) -> Result<Vec<u32>, PromptError> {
+        let Some((marked, mark)) = self.spellings.mark(messages)? else {
+            return self.tokens(&template.render(messages)?, false);
+        };
+        let rendered = template.render(&marked)?;
+        let (text, spelled) = self.spellings.find(&rendered, mark);
+        let mut tokens = Vec::new();
+        for piece in pieces(&text, spelled) {
+            tokens.extend(match piece {
+                Piece::Rendered(text) => self.tokens(text, false)?,
+                Piece::Spelled(text) => self.plain_tokens(text)?,
+            });
+        }
+        Ok(tokens)
+    }
+
+    /// The tokens of a text in which nothing is special: normalizer, pre-tokenizer and model, but
+    /// no added tokens.
+    fn plain_tokens(&self, text: &str) -> Result<Vec<u32>, PromptError> {
+        let encode = || -> tokenizers::Result<Vec<u32>> {
+            let mut parts = PreTokenizedString::from(text);
+            if let Some(normalizer) = self.tokenizer.get_normalizer() {
+                parts.normalize(|text| normalizer.normalize(text))?;
+            }
+            if let Some(splitter) = self.tokenizer.get_pre_tokenizer() {
+                splitter.pre_tokenize(&mut parts)?;
+            }
+            let model = self.tokenizer.get_model();
+            parts.tokenize(|part| model.tokenize(part.get()))?;
+            let encoding = parts.into_encoding(None, 0, OffsetType::None)?;
+            Ok(encoding.get_ids().to_vec())
+        };
+        let tokens = guarded(encode)
+            .map_err(PromptError::Tokenizer)?
+            .map_err(|e| PromptError::Tokenizer(e.to_string()))?;
+        let added = self
+            .tokenizer
+            .get_added_vocabulary()
+            .get_added_tokens_decoder();
+        let is_special = |id: &u32| added.get(id).is_some_and(|token| token.special);
+        match tokens.iter().any(is_special) {
+            false => Ok(tokens),
+            true => Err(PromptError::Tokenizer(format!(
+                "a message spells the special token `{text}`, which it cannot write as text"
+            ))),
+        }
     }
 
     fn tokens(&self, text: &str, add_special: bool) -> Result<Vec<u32>, PromptError> {
@@ -221,12 +272,27 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, TextError> {
     }
 }
 
+/// What is read of tokenizer_config.json.
+#[derive(Default, Deserialize)]
+struct TokenizerConfig {
+    #[serde(default)]
+    chat_template: Value,
+    #[serde(default)]
+    bos_token: Value,
+    #[serde(default)]
+    eos_token: Value,
+    #[serde(default)]
+    pad_token: Value,
+    #[serde(default)]
+    unk_token: Value,
+}
+
 /// `chat_template`: a string, or a list of named ones, of which `default` is taken.
-fn configured_template(config: &Value) -> Result<Option<String>, TextError> {
-    match config.get("chat_template") {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(source)) => Ok(Some(source.clone())),
-        Some(Value::Array(templates)) => templates
+fn configured_template(config: &TokenizerConfig) -> Result<Option<String>, TextError> {
+    match &config.chat_template {
+        Value::Null => Ok(None),
+        Value::String(source) => Ok(Some(source.clone())),
+        Value::Array(templates) => templates
             .iter()
             .find(|t| t.get("name").and_then(Value::as_str) == Some("default"))
             .and_then(|t| t.get("template").and_then(Value::as_str))
@@ -236,22 +302,26 @@ fn configured_template(config: &Value) -> Result<Option<String>, TextError> {
                     "`chat_template` is a list without a template named `default`".into(),
                 )
             }),
-        Some(_) => Err(TextError::TokenizerConfig(
+        _ => Err(TextError::TokenizerConfig(
             "`chat_template` must be a string or a list of named templates".into(),
         )),
     }
 }
 
 /// The special tokens of tokenizer_config.json that templates may name.
-fn special_tokens(config: &Value) -> Vec<(String, String)> {
-    ["bos_token", "eos_token", "pad_token", "unk_token"]
-        .into_iter()
-        .filter_map(|name| {
-            let token = config.get(name)?;
-            let text = token
-                .as_str()
-                .or_else(|| token.get("content").and_then(Value::as_str))?;
-            Some((name.to_owned(), text.to_owned()))
-        })
-        .collect()
+fn special_tokens(config: &TokenizerConfig) -> Vec<(String, String)> {
+    [
+        ("bos_token", &config.bos_token),
+        ("eos_token", &config.eos_token),
+        ("pad_token", &config.pad_token),
+        ("unk_token", &config.unk_token),
+    ]
+    .into_iter()
+    .filter_map(|(name, token)| {
+        let text = token
+            .as_str()
+            .or_else(|| token.get("content").and_then(Value::as_str))?;
+        Some((name.to_owned(), text.to_owned()))
+    })
+    .collect()
 }

@@ -3,15 +3,28 @@
 //! Part of the definition: no clock, no random source, steps counted instead of timed, so a
 //! template gives the same text, or fails, on every machine.
 
-use std::{collections::BTreeMap, io};
+mod bounded;
+mod json;
+mod methods;
+mod weighing;
+
+use std::collections::BTreeMap;
 
 use minijinja::{
-    context, syntax::SyntaxConfig, value::Serde, Environment, Error, ErrorKind, Value,
+    context,
+    machinery::{self, CodeGenerator},
+    syntax::SyntaxConfig,
+    value::Serde,
+    AutoEscape, Environment, Error, ErrorKind, Value,
 };
 use serde::{Deserialize, Serialize};
 
-/// Steps of the template interpreter before a rendering counts as endless.
+/// Steps of the template interpreter before a rendering counts as endless. A step is also what 64
+/// bytes that it reads or writes cost, so that this bounds its memory.
 pub const TEMPLATE_STEPS: u64 = 1_000_000;
+
+/// Longest source of a template, in bytes. The longest in use have about 20 KB.
+pub const TEMPLATE_SOURCE: usize = 256 << 10;
 
 /// Longest rendered prompt, in bytes.
 pub const TEMPLATE_BYTES: usize = 1 << 20;
@@ -33,16 +46,18 @@ pub struct Message {
 #[error("{0}")]
 pub struct TemplateFault(pub String);
 
-/// A compiled chat template.
+/// A chat template.
 #[derive(Debug)]
 pub struct ChatTemplate {
     environment: Environment<'static>,
+    syntax: SyntaxConfig,
+    source: String,
     /// Special tokens by the names templates use, such as `bos_token`.
     special_tokens: Vec<(String, String)>,
 }
 
 impl ChatTemplate {
-    /// Compiles a template and tries it on one user message.
+    /// Takes a template and tries it on one user message.
     ///
     /// `special_tokens`: names such as `bos_token` with their text.
     ///
@@ -52,12 +67,20 @@ impl ChatTemplate {
         source: String,
         special_tokens: Vec<(String, String)>,
     ) -> Result<Self, TemplateFault> {
-        let mut environment = environment().map_err(|e| fault(&e))?;
-        environment
-            .add_template_owned(NAME, source)
-            .map_err(|e| fault(&e))?;
+        if source.len() > TEMPLATE_SOURCE {
+            return Err(TemplateFault(format!(
+                "the chat template has {} bytes, more than {TEMPLATE_SOURCE}",
+                source.len()
+            )));
+        }
+        let syntax = SyntaxConfig::builder()
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .build();
         let template = Self {
-            environment,
+            environment: environment(),
+            syntax: syntax.map_err(|e| fault(&e))?,
+            source,
             special_tokens,
         };
         template.render(&[Message {
@@ -73,20 +96,41 @@ impl ChatTemplate {
     /// [`TemplateFault`] if the template raises, fails, does not end within [`TEMPLATE_STEPS`] or
     /// writes more than [`TEMPLATE_BYTES`].
     pub fn render(&self, messages: &[Message]) -> Result<String, TemplateFault> {
-        let template = self.environment.get_template(NAME).map_err(|e| fault(&e))?;
         let special: BTreeMap<&str, &str> = self
             .special_tokens
             .iter()
             .map(|(name, text)| (name.as_str(), text.as_str()))
             .collect();
-        let mut out = Bounded(Vec::new());
-        template
-            .render_captured_to(
-                context! { messages => Serde(messages), add_generation_prompt => true, ..Value::from(Serde(special)) },
-                &mut out,
-            )
+        let context = context! {
+            messages => Serde(messages),
+            add_generation_prompt => true,
+            ..Value::from(Serde(special))
+        };
+        // Compiled anew each time, which takes less than to tokenize what it renders.
+        let tree = machinery::parse(&self.source, NAME, self.syntax.clone())
+            .and_then(|tree| weighing::guarded(&tree))
             .map_err(|e| fault(&e))?;
-        String::from_utf8(out.0).map_err(|e| TemplateFault(e.to_string()))
+        let mut code = CodeGenerator::new(NAME, &self.source);
+        code.compile_stmt(&tree);
+        let (instructions, blocks) = code.finish();
+        let mut text = String::new();
+        let mut out = machinery::make_string_output(&mut text);
+        machinery::eval(
+            &self.environment,
+            &instructions,
+            context,
+            &blocks,
+            &mut out,
+            AutoEscape::None,
+        )
+        .map_err(|e| fault(&e))?;
+        if text.len() > TEMPLATE_BYTES {
+            return Err(TemplateFault(format!(
+                "the chat template wrote {} bytes, more than {TEMPLATE_BYTES}",
+                text.len()
+            )));
+        }
+        Ok(text)
     }
 }
 
@@ -106,84 +150,32 @@ pub fn parse_messages(json: &str) -> Result<Vec<Message>, TemplateFault> {
 
 /// What templates written for Hugging Face's renderer expect: its whitespace rules, Python's
 /// methods of strings and maps, `raise_exception`, `tojson` without HTML escapes.
-fn environment() -> Result<Environment<'static>, Error> {
-    let syntax = SyntaxConfig::builder()
-        .trim_blocks(true)
-        .lstrip_blocks(true)
-        .build()?;
+fn environment() -> Environment<'static> {
     // Has the library's own filters, tests and functions; none of them reads a clock or is random.
     let mut environment = Environment::new();
-    environment.set_syntax(syntax);
     environment.set_fuel(Some(TEMPLATE_STEPS));
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.set_unknown_method_callback(methods::call);
     environment.add_function(
         "raise_exception",
         |message: String| -> Result<Value, Error> {
             Err(Error::new(ErrorKind::InvalidOperation, message))
         },
     );
-    environment.add_filter("tojson", |value: &Value| -> Result<Value, Error> {
-        let mut json = Vec::new();
-        let mut serializer = serde_json::Serializer::with_formatter(&mut json, PythonStyle);
-        value
-            .serialize(&mut serializer)
-            .map_err(|e| Error::new(ErrorKind::BadSerialization, e.to_string()))?;
-        Ok(Value::from_safe_string(
-            String::from_utf8_lossy(&json).into_owned(),
-        ))
-    });
-    Ok(environment)
-}
-
-/// JSON as Python's `json.dumps` spaces it, which is what templates were written for.
-struct PythonStyle;
-
-impl serde_json::ser::Formatter for PythonStyle {
-    fn begin_array_value<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
-        writer.write_all(if first { b"" } else { b", " })
-    }
-
-    fn begin_object_key<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
-        writer.write_all(if first { b"" } else { b", " })
-    }
-
-    fn begin_object_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        writer.write_all(b": ")
-    }
+    environment.add_filter("tojson", json::to_json);
+    environment.add_filter(weighing::NAME, weighing::weigh);
+    environment
 }
 
 fn fault(error: &Error) -> TemplateFault {
     TemplateFault(match error.kind() {
         ErrorKind::OutOfFuel => {
-            format!("the chat template did not end within {TEMPLATE_STEPS} steps")
+            format!(
+                "the chat template did not end within {TEMPLATE_STEPS} steps (a step is also what \
+                 64 bytes cost)"
+            )
         }
         _ => format!("the chat template failed: {error}"),
     })
-}
-
-/// A buffer that refuses to grow beyond [`TEMPLATE_BYTES`].
-struct Bounded(Vec<u8>);
-
-impl io::Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len() + bytes.len() > TEMPLATE_BYTES {
-            return Err(io::Error::other("the rendered prompt is too long"));
-        }
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]
