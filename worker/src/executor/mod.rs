@@ -1,9 +1,17 @@
 //! Runs jobs. A trait, so that other backends can stand beside the engine.
 
+mod backlog;
 mod engine;
+mod load;
+mod memory;
 mod replay;
+#[cfg(test)]
+mod tests;
+mod translate;
 
-pub use engine::{EngineExecutor, ModelToLoad};
+pub use engine::EngineExecutor;
+pub use load::ModelToLoad;
+pub use memory::CACHE_VARIABLE;
 pub use replay::{ReplayOutcome, ReplayTask, Replayed, TrueResult};
 
 use crate::journal::Delivery;
@@ -16,6 +24,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::sync::Notify;
 
 /// A job as the executor gets it: everything that decides the result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,17 +69,33 @@ impl std::fmt::Display for ExecutionError {
 
 /// A switch that stops a run between two tokens.
 #[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel(Arc<Switch>);
+
+#[derive(Debug, Default)]
+struct Switch {
+    is_set: AtomicBool,
+    set: Notify,
+}
 
 impl Cancel {
     /// Stops the run.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.is_set.store(true, Ordering::Release);
+        self.0.set.notify_waiters();
     }
 
     /// Whether the run is to stop.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.is_set.load(Ordering::Acquire)
+    }
+
+    /// Waits until the run is to stop.
+    pub async fn cancelled(&self) {
+        // Made before the look: what is set in between wakes it.
+        let set = self.0.set.notified();
+        if !self.is_cancelled() {
+            set.await;
+        }
     }
 }
 

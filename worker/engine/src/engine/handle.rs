@@ -63,22 +63,29 @@ impl Drop for CancelOnDrop {
 /// Dropping it stops the job.
 #[derive(Debug)]
 pub struct Handle {
+    prompt_tokens: u32,
     events: mpsc::UnboundedReceiver<Event>,
     result: Option<Result<Generation, GenerateError>>,
     cancel: CancelOnDrop,
 }
 
 impl Handle {
-    pub(super) fn new() -> (Self, Ticket, Events) {
+    pub(super) fn new(prompt_tokens: u32) -> (Self, Ticket, Events) {
         // As many events as the job has tokens at most.
         let (sender, events) = mpsc::unbounded();
         let cancelled = Arc::new(AtomicBool::new(false));
         let handle = Self {
+            prompt_tokens,
             events,
             result: None,
             cancel: CancelOnDrop(cancelled.clone()),
         };
         (handle, Ticket(cancelled), sender)
+    }
+
+    /// Tokens of the prompt; 0 if its template failed.
+    pub fn prompt_tokens(&self) -> u32 {
+        self.prompt_tokens
     }
 
     /// Stops the job between two steps; its result is [`GenerateError::Cancelled`], unless it was
@@ -125,19 +132,26 @@ impl Stream for Handle {
 /// A replay in an engine. Dropping it stops the replay.
 #[derive(Debug)]
 pub struct ReplayHandle {
+    prompt_tokens: u32,
     result: oneshot::Receiver<Result<Audit, GenerateError>>,
     cancel: CancelOnDrop,
 }
 
 impl ReplayHandle {
-    pub(super) fn new() -> (Self, Ticket, ReplayResult) {
+    pub(super) fn new(prompt_tokens: u32) -> (Self, Ticket, ReplayResult) {
         let (sender, result) = oneshot::channel();
         let cancelled = Arc::new(AtomicBool::new(false));
         let handle = Self {
+            prompt_tokens,
             result,
             cancel: CancelOnDrop(cancelled.clone()),
         };
         (handle, Ticket(cancelled), sender)
+    }
+
+    /// Tokens of the prompt; 0 if its template failed.
+    pub fn prompt_tokens(&self) -> u32 {
+        self.prompt_tokens
     }
 
     /// Stops the replay between two steps.

@@ -31,6 +31,7 @@ use std::{sync::Arc, thread};
 use genesisflow_canonical::kernels::KV_BLOCK;
 
 use crate::{
+    config::DecoderConfig,
     job::{Generating, Job, Replaying, Start},
     kv::KvStore,
     model::Model,
@@ -47,9 +48,9 @@ pub struct EngineOptions {
     pub memory: usize,
     /// Positions that go through the layers in one step at most.
     pub step_rows: usize,
-    /// Jobs that run at once at most.
+    /// Jobs that run at once at most; as many replays may run beside them.
     pub running: usize,
-    /// Jobs that wait at most; further ones are refused.
+    /// Jobs that wait at most, and replays that do; further ones are refused.
     pub waiting: usize,
     /// Whether jobs that begin with the same tokens share their keys and values. It cannot change
     /// a bit, only save time.
@@ -138,9 +139,7 @@ impl Engine {
     ) -> Result<Self, EngineError> {
         let model: Arc<Model> = model.into();
         let config = model.decoder().config();
-        // Each position may have an output token, and its state is kept for the trace.
-        let state = KV_BLOCK * config.hidden_size * std::mem::size_of::<f32>();
-        let block = KvStore::block_bytes(config) + state;
+        let block = block_bytes(config);
         let memory = EngineError::Memory {
             memory: options.memory,
             block,
@@ -164,6 +163,13 @@ impl Engine {
         })
     }
 
+    /// The [`EngineOptions::memory`] that one job of `positions` tokens (prompt and output) needs
+    /// on a model.
+    pub fn memory_for(model: &Model, positions: usize) -> usize {
+        let blocks = positions.div_ceil(KV_BLOCK);
+        blocks.saturating_mul(block_bytes(model.decoder().config()))
+    }
+
     /// The model it runs.
     pub fn model(&self) -> &Arc<Model> {
         &self.model
@@ -174,19 +180,30 @@ impl Engine {
         self.queue.load()
     }
 
+    /// Tokens of a request's prompt (0 if its template fails), if the request can be run here when
+    /// its turn comes.
+    ///
+    /// # Errors
+    /// [`SubmitError`] if it can never be run, or the engine is shut down.
+    pub fn prompt_tokens(&self, request: GenerateRequest) -> Result<u32, SubmitError> {
+        self.queue.is_open()?;
+        let mut start = Generating::start(&self.model, request)?;
+        Ok(self.check_fits(&mut start)?)
+    }
+
     /// Takes a job. Encoding the prompt is done here, on the calling thread.
     ///
     /// # Errors
     /// [`SubmitError`] if it cannot be taken now, or ever.
     pub fn submit(&self, request: GenerateRequest) -> Result<Handle, SubmitError> {
-        self.queue.admits()?;
-        let start = Generating::start(&self.model, request)?;
-        let (handle, ticket, events) = Handle::new();
+        self.queue.admits(false)?;
+        let mut start = Generating::start(&self.model, request)?;
+        let (handle, ticket, events) = Handle::new(self.check_fits(&mut start)?);
         match start {
             Start::Over(result) => ticket.generated(&events, Ok(result)),
-            Start::Job(mut job) => {
-                self.check_fits(&mut job)?;
-                self.queue.push(Work::Generate(job, events), ticket)?;
+            Start::Job(job) => {
+                let work = Work::Generate(Box::new(job), events);
+                self.queue.push(work, ticket)?;
             }
         }
         Ok(handle)
@@ -203,15 +220,15 @@ impl Engine {
         tokens: Vec<u32>,
         seeds: &[[u8; 32]],
     ) -> Result<ReplayHandle, SubmitError> {
-        self.queue.admits()?;
-        let start = Replaying::start(&self.model, request, tokens, seeds)?;
-        let (handle, ticket, result) = ReplayHandle::new();
+        self.queue.admits(true)?;
+        let mut start = Replaying::start(&self.model, request, tokens, seeds)?;
+        let (handle, ticket, result) = ReplayHandle::new(self.check_fits(&mut start)?);
         match start {
             // Nobody listens any more if the handle is gone.
             Start::Over(audit) => drop(result.send(Ok(audit))),
-            Start::Job(mut job) => {
-                self.check_fits(&mut job)?;
-                self.queue.push(Work::Replay(job, Some(result)), ticket)?;
+            Start::Job(job) => {
+                let work = Work::Replay(Box::new(job), Some(result));
+                self.queue.push(work, ticket)?;
             }
         }
         Ok(handle)
@@ -223,12 +240,18 @@ impl Engine {
         self.join();
     }
 
-    fn check_fits<J: Job>(&self, job: &mut J) -> Result<(), GenerateError> {
-        let tokens = job.feed().positions;
+    /// Makes sure that a job can ever have the blocks it needs; tokens of its prompt.
+    fn check_fits<J: Job>(&self, start: &mut Start<J>) -> Result<u32, GenerateError> {
+        let Start::Job(job) = start else {
+            return Ok(0);
+        };
+        let feed = job.feed();
+        let tokens = feed.positions;
         if tokens.div_ceil(KV_BLOCK) > self.blocks {
             return Err(GenerateError::Memory { tokens });
         }
-        Ok(())
+        // It fits the context, which is a u32.
+        Ok(feed.prompt as u32)
     }
 
     fn join(&mut self) {
@@ -237,6 +260,13 @@ impl Engine {
             let _ = thread.join();
         }
     }
+}
+
+/// Bytes that the options' memory is divided by: a block in all layers, and the states behind its
+/// positions, each of which may have an output token, because the trace needs them.
+fn block_bytes(config: &DecoderConfig) -> usize {
+    let states = KV_BLOCK * config.hidden_size * std::mem::size_of::<f32>();
+    KvStore::block_bytes(config) + states
 }
 
 impl Drop for Engine {

@@ -18,8 +18,8 @@ use super::{
 
 /// A job and where its results go.
 pub(super) enum Work {
-    Generate(Generating, Events),
-    Replay(Replaying, Option<ReplayResult>),
+    Generate(Box<Generating>, Events),
+    Replay(Box<Replaying>, Option<ReplayResult>),
 }
 
 impl Work {
@@ -28,6 +28,10 @@ impl Work {
             Self::Generate(job, _) => job.feed(),
             Self::Replay(job, _) => job.feed(),
         }
+    }
+
+    pub(super) fn is_replay(&self) -> bool {
+        matches!(self, Self::Replay(..))
     }
 
     /// Ends it without a result.
@@ -54,8 +58,16 @@ pub(super) enum Refusal {
     All,
 }
 
-/// The bounded queue.
+/// Which kinds of work may be let in now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    pub(super) replays: bool,
+    pub(super) jobs: bool,
+}
+
+/// The bounded queues: one for replays, which come first, and one for jobs.
 pub(super) struct Queue {
+    /// Places in each of the two.
     limit: usize,
     blocks: usize,
     state: Mutex<State>,
@@ -63,16 +75,40 @@ pub(super) struct Queue {
 }
 
 struct State {
-    replays: VecDeque<(Work, Ticket)>,
-    jobs: VecDeque<(Work, Ticket)>,
+    replays: Line,
+    jobs: Line,
     refusal: Refusal,
     running: usize,
     held_blocks: usize,
 }
 
+/// Work of one kind, in the order it came.
+type Line = VecDeque<(Work, Ticket)>;
+
 impl State {
     fn waiting(&self) -> usize {
         self.replays.len() + self.jobs.len()
+    }
+
+    fn line(&mut self, is_replay: bool) -> &mut Line {
+        if is_replay {
+            &mut self.replays
+        } else {
+            &mut self.jobs
+        }
+    }
+}
+
+/// Takes out what nobody wants any more.
+fn drop_cancelled(line: &mut Line) {
+    if line.iter().any(|(_, ticket)| ticket.is_cancelled()) {
+        for (work, ticket) in std::mem::take(line) {
+            if ticket.is_cancelled() {
+                work.fail(&ticket, GenerateError::Cancelled);
+            } else {
+                line.push_back((work, ticket));
+            }
+        }
     }
 }
 
@@ -92,19 +128,29 @@ impl Queue {
         }
     }
 
-    /// Whether a job would be taken now.
-    pub(super) fn admits(&self) -> Result<(), SubmitError> {
-        self.check(&self.state())
+    /// Whether work comes to anything at all.
+    pub(super) fn is_open(&self) -> Result<(), SubmitError> {
+        match self.state().refusal {
+            Refusal::Nothing => Ok(()),
+            Refusal::Later | Refusal::All => Err(SubmitError::ShutDown),
+        }
     }
 
-    /// Puts a job at the end.
+    /// Whether a job, or a replay, would be taken now.
+    pub(super) fn admits(&self, is_replay: bool) -> Result<(), SubmitError> {
+        self.is_open()?;
+        self.check(self.state().line(is_replay))
+    }
+
+    /// Puts work at the end of its line.
     pub(super) fn push(&self, work: Work, ticket: Ticket) -> Result<(), SubmitError> {
         let mut state = self.state();
-        self.check(&state)?;
-        match work {
-            Work::Generate(..) => state.jobs.push_back((work, ticket)),
-            Work::Replay(..) => state.replays.push_back((work, ticket)),
+        if state.refusal != Refusal::Nothing {
+            return Err(SubmitError::ShutDown);
         }
+        let line = state.line(work.is_replay());
+        self.check(line)?;
+        line.push_back((work, ticket));
         self.changed.notify_all();
         Ok(())
     }
@@ -126,11 +172,13 @@ impl Queue {
         }
     }
 
-    /// Tells how much runs; if nothing does, waits until something can. False if the engine is to
-    /// end: at once, or because nothing is left.
+    /// Tells how much runs; if nothing does, waits until something can. Whoever was cancelled while
+    /// waiting hears of it here. False if the engine is to end: at once, or because nothing is left.
     pub(super) fn go_on(&self, running: usize, held_blocks: usize) -> bool {
         let mut state = self.state();
         (state.running, state.held_blocks) = (running, held_blocks);
+        drop_cancelled(&mut state.replays);
+        drop_cancelled(&mut state.jobs);
         while running == 0 && state.waiting() == 0 && state.refusal == Refusal::Nothing {
             state = self
                 .changed
@@ -144,34 +192,27 @@ impl Queue {
         }
     }
 
-    /// Takes the next job that is still wanted, if `admit` lets it in. Replays come first; nobody
-    /// is passed by a later job of the same kind.
+    /// Takes the next work that there is room for, if `admit` lets it in. Nobody is passed by
+    /// later work of the same kind, nor a replay by a job.
     pub(super) fn take<T>(
         &self,
-        mut admit: impl FnMut(Work, Ticket) -> Result<T, (Work, Ticket)>,
+        room: Room,
+        admit: impl FnOnce(Work, Ticket) -> Result<T, (Work, Ticket)>,
     ) -> Option<T> {
         let mut state = self.state();
-        let (replays, jobs) = (state.replays.len(), state.waiting());
-        for index in 0..jobs {
-            let queue = if index < replays {
-                &mut state.replays
-            } else {
-                &mut state.jobs
-            };
-            let (work, ticket) = queue.pop_front()?;
-            if ticket.is_cancelled() {
-                work.fail(&ticket, GenerateError::Cancelled);
-                continue;
-            }
-            return match admit(work, ticket) {
-                Ok(admitted) => Some(admitted),
-                Err(refused) => {
-                    queue.push_front(refused);
-                    None
-                }
-            };
+        let is_replay = !state.replays.is_empty();
+        if !(if is_replay { room.replays } else { room.jobs }) {
+            return None;
         }
-        None
+        let line = state.line(is_replay);
+        let (work, ticket) = line.pop_front()?;
+        match admit(work, ticket) {
+            Ok(admitted) => Some(admitted),
+            Err(refused) => {
+                line.push_front(refused);
+                None
+            }
+        }
     }
 
     /// Turns away everything, also what waits.
@@ -186,11 +227,12 @@ impl Queue {
         }
     }
 
-    fn check(&self, state: &State) -> Result<(), SubmitError> {
-        if state.refusal != Refusal::Nothing {
-            return Err(SubmitError::ShutDown);
+    /// Makes sure that a line has a place.
+    fn check(&self, line: &mut Line) -> Result<(), SubmitError> {
+        if line.len() >= self.limit {
+            drop_cancelled(line);
         }
-        let waiting = state.waiting();
+        let waiting = line.len();
         if waiting >= self.limit {
             return Err(SubmitError::Busy { waiting });
         }

@@ -1,8 +1,9 @@
 //! The engine's thread: which rows go through the layers in the next step.
 //!
-//! Running jobs that decode have a row each; what is left of the step's rows goes to prompts and
-//! replays, in the order the jobs were let in. A job is let in when the blocks it can need at most
-//! are there, so it always comes to its end.
+//! Running jobs that decode have a row each; what is left of the step's rows goes to replays, which
+//! have deadlines, and then to prompts, in the order they were let in. A job is let in when the
+//! blocks it can need at most are there, so it always comes to its end. Replays take no job's place:
+//! as many of them as of jobs may run beside these.
 
 use std::{ops::ControlFlow, sync::Arc};
 
@@ -17,7 +18,7 @@ use crate::{
 
 use super::{
     handle::Event,
-    queue::{Queue, Ticket, Work},
+    queue::{Queue, Room, Ticket, Work},
     EngineOptions,
 };
 
@@ -95,9 +96,15 @@ impl Scheduler {
     }
 
     fn let_in(&mut self) {
-        while self.running.len() < self.options.running.max(1) {
+        loop {
+            let limit = self.options.running.max(1);
+            let replays = self.running.iter().filter(|r| r.work.is_replay()).count();
+            let room = Room {
+                replays: replays < limit,
+                jobs: self.running.len() - replays < limit,
+            };
             let (pool, prefix_cache) = (&mut self.pool, self.options.prefix_cache);
-            let admitted = self.queue.take(|mut work, ticket| {
+            let admitted = self.queue.take(room, |mut work, ticket| {
                 let feed = work.feed();
                 let shareable = if prefix_cache { feed.shareable() } else { &[] };
                 match pool.lease(shareable, feed.positions) {
@@ -126,10 +133,12 @@ impl Scheduler {
             running.rows = usize::from(running.work.feed().left() == 1);
             left -= running.rows;
         }
-        for running in &mut self.running {
-            if running.rows == 0 {
-                running.rows = running.work.feed().left().min(left);
-                left -= running.rows;
+        for replays in [true, false] {
+            for running in &mut self.running {
+                if running.rows == 0 && running.work.is_replay() == replays {
+                    running.rows = running.work.feed().left().min(left);
+                    left -= running.rows;
+                }
             }
         }
         let mut runs = Vec::with_capacity(self.running.len());

@@ -1,7 +1,7 @@
 //! Who holds which block.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{hash_map::Entry, BTreeMap, HashMap},
     sync::Arc,
 };
 
@@ -113,8 +113,8 @@ impl BlockPool {
             let block = lease.table[lease.published];
             lease.published += 1;
             // Two sequences may have computed the same; the first one's block stays the known one.
-            if !self.known.contains_key(&lease.hash) {
-                self.known.insert(lease.hash, block);
+            if let Entry::Vacant(known) = self.known.entry(lease.hash) {
+                known.insert(block);
                 self.contents[block as usize] = Some(lease.hash);
             }
         }

@@ -118,11 +118,7 @@ impl Threads {
         let (report, reports) = mpsc::channel();
         for index in 1..count {
             let (shared, report) = (shared.clone(), report.clone());
-            let processor = if pinned {
-                Some(processors[index])
-            } else {
-                None
-            };
+            let processor = processors.get(index).copied().filter(|_| pinned);
             let member = thread::Builder::new()
                 .name(format!("compute-{index}"))
                 .spawn(move || {

@@ -37,14 +37,18 @@ fn request(numbers: &mut Numbers, prompt: Vec<u32>, max_output: u32) -> Generate
     }
 }
 
-fn alone(model: &Model, request: &GenerateRequest) -> Generation {
+pub fn alone(model: &Model, request: &GenerateRequest) -> Generation {
     model
         .generate(request, &mut |_| ControlFlow::Continue(()))
         .unwrap()
 }
 
 /// Requests of which some begin alike, so that a prefix cache finds something.
-fn requests(numbers: &mut Numbers, config: &DecoderConfig, count: usize) -> Vec<GenerateRequest> {
+pub fn requests(
+    numbers: &mut Numbers,
+    config: &DecoderConfig,
+    count: usize,
+) -> Vec<GenerateRequest> {
     let beginnings: Vec<Vec<u32>> = (0..2)
         .map(|_| numbers.tokens(100, config.vocab_size))
         .collect();
@@ -65,7 +69,7 @@ fn requests(numbers: &mut Numbers, config: &DecoderConfig, count: usize) -> Vec<
 }
 
 /// A small model of a family; `wild`: its positions may fault; `fours`: its weights are Q4_0.
-fn model(
+pub fn model(
     seed: u64,
     family: &str,
     wild: bool,
@@ -145,17 +149,50 @@ proptest! {
     }
 }
 
+/// The property above draws families and kernels; here none is left to chance.
+#[test]
+fn every_family_gives_the_same_bits_on_every_kernel_and_number_of_threads() {
+    for family in FAMILIES {
+        for seed in 0..3 {
+            let wild = seed == 2;
+            let reference = model(seed, family, wild, false, 1, Kernel::SCALAR);
+            let config = reference.decoder().config().clone();
+            let mut numbers = Numbers::new(seed ^ 1234);
+            let requests = requests(&mut numbers, &config, 6);
+            let expected: Vec<_> = requests.iter().map(|r| alone(&reference, r)).collect();
+            for (kernel, threads) in Kernel::available().flat_map(|k| [(k, 1), (k, 2), (k, 4)]) {
+                for prefix_cache in [false, true] {
+                    let subject = model(seed, family, wild, false, threads, kernel);
+                    let options = EngineOptions {
+                        step_rows: 48,
+                        prefix_cache,
+                        ..options(&subject, 30)
+                    };
+                    let engine = Engine::start(subject, options).unwrap();
+                    let submit = |r: &GenerateRequest| engine.submit(r.clone()).unwrap();
+                    let handles: Vec<_> = requests.iter().map(submit).collect();
+                    for (expected, handle) in expected.iter().zip(handles) {
+                        let made = handle.wait().unwrap();
+                        let name = kernel.name();
+                        assert_eq!(&made, expected, "{family}, {name}, {threads} threads");
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// What the options' memory is divided by.
-fn block_bytes(config: &DecoderConfig) -> usize {
+pub fn block_bytes(config: &DecoderConfig) -> usize {
     32 * (config.layers * config.kv_heads * config.head_dim * 2 * 2 + config.hidden_size * 4)
 }
 
 /// A model that is slow enough to be caught at work.
-fn slow_model() -> Arc<Model> {
+pub fn slow_model() -> Arc<Model> {
     Arc::new(model(9, "llama", false, false, 2, Kernel::SCALAR))
 }
 
-fn until(what: &str, mut done: impl FnMut() -> bool) {
+pub fn until(what: &str, mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
         assert!(start.elapsed() < Duration::from_secs(60), "never: {what}");
@@ -163,7 +200,7 @@ fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-fn long(tokens: usize) -> GenerateRequest {
+pub fn long(tokens: usize) -> GenerateRequest {
     let mut numbers = Numbers::new(4);
     let prompt = numbers.tokens(20, 40);
     let mut request = request(&mut numbers, prompt, tokens as u32);
@@ -172,7 +209,7 @@ fn long(tokens: usize) -> GenerateRequest {
     request
 }
 
-fn options(model: &Model, blocks: usize) -> EngineOptions {
+pub fn options(model: &Model, blocks: usize) -> EngineOptions {
     EngineOptions {
         memory: blocks * block_bytes(model.decoder().config()),
         ..EngineOptions::default()
@@ -289,6 +326,52 @@ fn replays_go_before_jobs_that_wait() {
     until("the other runs", || engine.load().running == 1);
     waiting.cancel();
     assert!(matches!(waiting.wait(), Err(GenerateError::Cancelled)));
+}
+
+#[test]
+fn a_replay_needs_no_place_among_the_jobs() {
+    let model = slow_model();
+    let options = EngineOptions {
+        running: 1,
+        waiting: 1,
+        ..options(&model, 400)
+    };
+    let engine = Engine::start(model.clone(), options).unwrap();
+    let running = engine.submit(long(3000)).unwrap();
+    until("the first runs", || engine.load().running == 1);
+    let waiting = engine.submit(long(3000)).unwrap();
+    assert!(matches!(
+        engine.submit(long(3)),
+        Err(SubmitError::Busy { waiting: 1 })
+    ));
+    let made = alone(&model, &long(40));
+    let replay = engine.replay(long(40), made.tokens.clone(), &[]).unwrap();
+    assert_eq!(replay.wait().unwrap().replay, Replay::Matches(made));
+    assert_eq!((engine.load().running, engine.load().waiting), (1, 1));
+    // Whoever is cancelled while waiting hears of it at once, and the place is free again.
+    waiting.cancel();
+    assert!(matches!(waiting.wait(), Err(GenerateError::Cancelled)));
+    let next = engine.submit(long(3)).unwrap();
+    drop(running);
+    assert_eq!(next.wait().unwrap().tokens.len(), 3);
+}
+
+#[test]
+fn what_a_request_needs_is_known_before_it_is_submitted() {
+    let model = slow_model();
+    let engine = Engine::start(model.clone(), options(&model, 4)).unwrap();
+    assert_eq!(engine.prompt_tokens(long(100)).unwrap(), 20);
+    assert_eq!(engine.submit(long(100)).unwrap().prompt_tokens(), 20);
+    let refused = engine.prompt_tokens(long(110)).unwrap_err();
+    assert!(matches!(
+        refused,
+        SubmitError::Request(GenerateError::Memory { tokens: 129 })
+    ));
+    // 128 positions are 4 blocks: exactly what is there.
+    let needed = Engine::memory_for(&model, 128);
+    assert_eq!(needed, options(&model, 4).memory);
+    assert!(engine.prompt_tokens(long(109)).is_ok());
+    assert_eq!(engine.load().running, 0);
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 mod batching;
 mod canonical_vectors;
+mod commotion;
 mod equivalence;
 mod golden;
 mod model_folder;
 mod random_model;
+mod two_processes;

@@ -40,12 +40,13 @@ impl Numbers {
 }
 
 /// The families by name.
-pub const FAMILIES: [&str; 5] = ["llama", "llama3", "mistral", "qwen2", "qwen3"];
+pub const FAMILIES: [&str; 6] = ["llama", "llama3", "smollm2", "mistral", "qwen2", "qwen3"];
 
 /// A small config of a family.
 pub fn config(family: &str, numbers: &mut Numbers) -> DecoderConfig {
     let kv_heads = 1 + numbers.below(2);
-    let heads = kv_heads * (1 + numbers.below(3));
+    let shared_by = 1 + numbers.below(3);
+    let heads = kv_heads * if family == "smollm2" { 3 } else { shared_by };
     let head_dim = [8, 16, 24, 40][numbers.below(4)];
     DecoderConfig {
         hidden_size: 16 + 8 * numbers.below(12),
@@ -56,7 +57,12 @@ pub fn config(family: &str, numbers: &mut Numbers) -> DecoderConfig {
         head_dim,
         vocab_size: 40 + numbers.below(60),
         rms_norm_eps: 1e-5,
-        rope_theta: 10_000.0,
+        rope_theta: match family {
+            "llama3" => 500_000.0,
+            "smollm2" => 100_000.0,
+            "qwen2" | "qwen3" => 1_000_000.0,
+            _ => 10_000.0,
+        },
         rope_scaling: match family {
             "llama3" => RopeScaling::Llama3 {
                 factor: 8.0,
@@ -68,7 +74,7 @@ pub fn config(family: &str, numbers: &mut Numbers) -> DecoderConfig {
             _ => RopeScaling::None,
         },
         window: (family == "mistral").then(|| 1 + numbers.below(150)),
-        tied_embeddings: numbers.below(2) == 0,
+        tied_embeddings: numbers.below(2) == 0 || family == "smollm2",
         qkv_bias: family == "qwen2",
         output_bias: family == "llama3",
         mlp_bias: family == "llama3",

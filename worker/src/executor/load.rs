@@ -1,0 +1,178 @@
+//! Models in memory, each with its engine, on one set of compute threads.
+
+use super::{backlog::Cost, memory};
+use crate::{
+    error::{Error, Kind, Result},
+    model_store::shown,
+};
+use futures::StreamExt;
+use genesisflow_engine::{
+    threads::Threads, Engine, EngineOptions, GenerateRequest, LoadOptions, Model, Prompt, Sampling,
+    SubmitError,
+};
+use genesisflow_primitives::{ModelId, ModelManifest};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+use tokio::sync::Semaphore;
+
+/// Tokens of the prompt of the run that measures a model when it is loaded.
+const TRIAL_PROMPT: u32 = 64;
+/// Output tokens of that run.
+const TRIAL_OUTPUT: u32 = 8;
+
+/// A model to load.
+#[derive(Clone, Debug)]
+pub struct ModelToLoad {
+    /// Its id.
+    pub id: ModelId,
+    /// The folder that holds its files.
+    pub dir: PathBuf,
+    /// Its manifest.
+    pub manifest: ModelManifest,
+}
+
+/// A model at work.
+pub(super) struct Loaded {
+    pub(super) engine: Engine,
+    pub(super) stop_tokens: Vec<u32>,
+    pub(super) context: u32,
+    pub(super) cost: Cost,
+    /// Jobs that may be in the engine; it never has to turn one away.
+    pub(super) jobs: Semaphore,
+    /// The same for replays.
+    pub(super) replays: Semaphore,
+}
+
+/// Loads models and runs each of them once, so that one that cannot work is found before a job is
+/// claimed for it. Blocks meanwhile.
+pub(super) fn load(models: Vec<ModelToLoad>) -> Result<Vec<(ModelId, Loaded)>> {
+    let options = LoadOptions::from_environment().map_err(|error| {
+        Error::new(Kind::Usage, "cannot compute as the environment says").because(error)
+    })?;
+    let threads = threads(options.threads)?;
+    let mut weights = Vec::new();
+    for wanted in models {
+        let start = Instant::now();
+        let model = Model::load_on(&wanted.dir, options.kernel, threads.clone())
+            .map_err(|error| unusable(&wanted.dir, &error))?;
+        tracing::debug!(
+            "read model {} from {} in {:.1} s",
+            shown(wanted.id),
+            wanted.dir.display(),
+            start.elapsed().as_secs_f64()
+        );
+        weights.push((wanted, model));
+    }
+    // Now that all weights are there, the rest can be shared.
+    let each = memory::for_caches()? / weights.len().max(1);
+    let start = |(wanted, model)| start(wanted, model, each);
+    weights.into_iter().map(start).collect()
+}
+
+/// One set for all models. With as many threads as processors each keeps to its own; with fewer,
+/// somebody else is to have the others, and only the system knows which.
+fn threads(count: usize) -> Result<Threads> {
+    let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let threads = if count < processors {
+        Threads::new(count)
+    } else {
+        Threads::pinned(count)
+    };
+    threads.map_err(|error| Error::new(Kind::Internal, "cannot start to compute").because(error))
+}
+
+fn unusable(dir: &Path, error: &dyn std::fmt::Display) -> Error {
+    let what = format!("cannot run the model in {}", dir.display());
+    Error::new(Kind::Model, what).because(error).fix(
+        "check that the folder holds a model that the engine runs: docs/engine.md lists architectures and files",
+    )
+}
+
+fn start(wanted: ModelToLoad, model: Model, memory: usize) -> Result<(ModelId, Loaded)> {
+    let ModelToLoad { id, dir, manifest } = wanted;
+    let context = manifest.limits.context;
+    let mut options = EngineOptions::default();
+    // More than this is never used: all jobs and replays at their longest.
+    let longest = Engine::memory_for(&model, context as usize);
+    options.memory = longest.saturating_mul(2 * options.running).min(memory);
+    if options.memory < longest {
+        tracing::warn!(
+            "model {} has {} MiB for keys and values; its longest job needs {}: such jobs are left to others",
+            shown(id),
+            options.memory >> 20,
+            longest >> 20
+        );
+    }
+    let engine = Engine::start(model, options).map_err(|error| unusable(&dir, &error))?;
+    // The first run is slow: the system has to find memory for it.
+    let mut cost = trial(&engine, id, &manifest).map_err(|error| unusable(&dir, &error))?;
+    let second = trial(&engine, id, &manifest).map_err(|error| unusable(&dir, &error))?;
+    cost.fed = cost.fed.min(second.fed);
+    cost.sampled = cost.sampled.min(second.sampled);
+    let rate = |cost: Duration| 1.0 / cost.as_secs_f64().max(1e-9);
+    tracing::info!(
+        "loaded model {} from {}; it reads about {:.0} tokens/s and writes {:.0} tokens/s for one job alone",
+        shown(id),
+        dir.display(),
+        rate(cost.fed),
+        rate(cost.sampled)
+    );
+    let loaded = Loaded {
+        engine,
+        stop_tokens: manifest.stop_tokens.to_vec(),
+        context,
+        cost,
+        jobs: Semaphore::new(options.waiting),
+        replays: Semaphore::new(options.waiting),
+    };
+    Ok((id, loaded))
+}
+
+/// Runs a model once and measures it.
+fn trial(
+    engine: &Engine,
+    id: ModelId,
+    manifest: &ModelManifest,
+) -> std::result::Result<Cost, SubmitError> {
+    let limits = &manifest.limits;
+    let output = TRIAL_OUTPUT
+        .min(limits.max_output)
+        .min(limits.context.saturating_sub(1))
+        .max(1);
+    let prompt = TRIAL_PROMPT
+        .min(limits.context.saturating_sub(output))
+        .max(1);
+    let start = Instant::now();
+    let mut handle = engine.submit(GenerateRequest {
+        model_id: id.0,
+        prompt: Prompt::Tokens(vec![0; prompt as usize]),
+        sampling: Sampling::GREEDY,
+        seed: [0; 32],
+        max_output: output,
+        // None, so that the run has its full length.
+        stop_tokens: Vec::new(),
+        context: limits.context,
+        output_bytes: usize::MAX,
+        evidence_bytes: usize::MAX,
+    })?;
+    let mut fed = None;
+    let made = futures::executor::block_on(async {
+        while handle.next().await.is_some() {
+            fed.get_or_insert_with(|| start.elapsed());
+        }
+        handle.finish().await
+    })?;
+    // One that faults on this prompt is a model too.
+    let fed = fed.unwrap_or_else(|| start.elapsed());
+    let more = (made.tokens.len() as u32).saturating_sub(1);
+    let sampled = match more {
+        0 => fed / prompt,
+        _ => (start.elapsed() - fed) / more,
+    };
+    Ok(Cost {
+        fed: fed / prompt,
+        sampled,
+    })
+}
