@@ -1,10 +1,13 @@
 //! Tests of whole models. One binary, because each would link everything again.
 
+mod another_process;
 mod batching;
 mod canonical_vectors;
 mod commotion;
 mod equivalence;
+mod footprint;
 mod golden;
 mod model_folder;
 mod random_model;
+mod replay_cost;
 mod two_processes;

@@ -9,7 +9,6 @@ use std::{
     collections::HashMap,
     fs,
     path::{Path, PathBuf},
-    process::Command,
     time::Instant,
 };
 
@@ -21,13 +20,11 @@ use genesisflow_engine::{
 use safetensors::{tensor::TensorView, Dtype, SafeTensors};
 use serde_json::{json, Value};
 
-use crate::random_model::Numbers;
+use crate::{another_process, random_model::Numbers};
 
 /// How many jobs the test runs; by default few enough for every run of the tests.
 const JOBS_VARIABLE: &str = "GENESISFLOW_TEST_JOBS";
 const DEFAULT_JOBS: usize = 120;
-/// Tells the other process where its task is.
-const TASK_VARIABLE: &str = "GENESISFLOW_TEST_TASK";
 
 fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/polyglot-tiny")
@@ -118,7 +115,9 @@ fn in_batches(model: Model) -> Engine {
 #[test]
 #[ignore = "run by the test below, in a process of its own"]
 fn in_another_process() {
-    let task = PathBuf::from(std::env::var_os(TASK_VARIABLE).expect("the first process sets it"));
+    let Some(task) = another_process::task() else {
+        return;
+    };
     let task: Value = serde_json::from_slice(&fs::read(task).unwrap()).unwrap();
     let model = Path::new(task["model"].as_str().unwrap());
     let claims: Vec<Value> =
@@ -175,18 +174,12 @@ impl Others {
         });
         fs::write(path("task.json"), task.to_string()).unwrap();
         let start = Instant::now();
-        let ended = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "two_processes::in_another_process"])
-            .env(TASK_VARIABLE, path("task.json"))
-            .env(KERNEL_VARIABLE, kernel.name())
-            .env(THREADS_VARIABLE, threads.to_string())
-            .output()
-            .unwrap();
-        assert!(
-            ended.status.success(),
-            "{}",
-            String::from_utf8_lossy(&ended.stdout)
-        );
+        let variables = [
+            (KERNEL_VARIABLE, kernel.name()),
+            (THREADS_VARIABLE, &threads.to_string()),
+        ];
+        let test = "two_processes::in_another_process";
+        another_process::run(test, &path("task.json"), &variables);
         let found: Vec<Value> =
             serde_json::from_slice(&fs::read(path("answer.json")).unwrap()).unwrap();
         fs::remove_file(path("answer.json")).unwrap();
