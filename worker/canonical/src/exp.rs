@@ -27,18 +27,18 @@ pub fn exp_c<F: FusedMultiplyAdd>(x: f32) -> f32 {
     // Clamped from below as well, so that the steps stay defined where the result is dropped.
     let x = if underflows { -87.0 } else { x };
     let x = if x > 88.0 { 88.0 } else { x };
-    let n = round_ties_even(x * LOG2_E);
+    let (n, n_bits) = round_ties_even(x * LOG2_E);
     let r = F::fma(-n, LN_2_HIGH, x);
     let r = F::fma(-n, LN_2_LOW, r);
     let mut p = POLYNOMIAL[0];
     for c in &POLYNOMIAL[1..] {
         p = F::fma(p, r, *c);
     }
-    let scaled = (p.to_bits() as i32).wrapping_add((n as i32) << 23);
+    let scaled = p.to_bits().wrapping_add(n_bits << 23);
     if underflows {
         0.0
     } else {
-        f32::from_bits(scaled as u32)
+        f32::from_bits(scaled)
     }
 }
 

@@ -59,22 +59,24 @@ impl FusedMultiplyAdd for Native {
     }
 }
 
-/// Rounds to the nearest integer, ties to even, without a call into a maths library.
+/// 1.5 * 2^23: an f32 of this size has no bits below one.
+const SHIFT: f32 = 12_582_912.0;
+
+/// Rounds to the nearest integer, ties to even, without a call into a maths library. Returns it
+/// and an integer that equals it in the lowest 22 bits: no conversion instruction is needed.
 ///
-/// Defined for `|x| < 2^22`: adding 1.5 * 2^23 leaves no bits below one, and f32 additions round
+/// Defined for `|x| < 2^22`: adding [`SHIFT`] leaves no bits below one, and f32 additions round
 /// ties to even.
 #[inline(always)]
-pub(crate) fn round_ties_even(x: f32) -> f32 {
-    const SHIFT: f32 = 12_582_912.0;
-    (x + SHIFT) - SHIFT
+pub(crate) fn round_ties_even(x: f32) -> (f32, u32) {
+    let shifted = x + SHIFT;
+    (shifted - SHIFT, shifted.to_bits())
 }
 
-/// [`round_ties_even`] of a number that fits a signed byte, as that byte: after the shift it is the
-/// lowest eight bits, so no conversion instruction is needed.
+/// [`round_ties_even`] of a number that fits a signed byte, as that byte.
 #[inline(always)]
 pub(crate) fn small_integer(x: f32) -> i8 {
-    const SHIFT: f32 = 12_582_912.0;
-    (x + SHIFT).to_bits() as i8
+    round_ties_even(x).1 as i8
 }
 
 #[cfg(test)]
@@ -161,7 +163,9 @@ mod tests {
             (-127.0, -127.0),
             (0.499_999_97, 0.0),
         ] {
-            assert_eq!(round_ties_even(x), expected, "{x}");
+            let (rounded, bits) = round_ties_even(x);
+            assert_eq!(rounded, expected, "{x}");
+            assert_eq!(bits << 10, (expected as i32 as u32) << 10, "{x}");
             assert_eq!(small_integer(x), expected as i8, "{x}");
         }
     }

@@ -12,6 +12,7 @@
 //! ```
 
 mod attention;
+mod lanes;
 mod linear;
 #[cfg(target_arch = "x86_64")]
 mod linear_avx2;
@@ -239,17 +240,6 @@ compiled_for_each! {
     /// The sampler, see [`sampler::sample`].
     pub sample(logits: &[f32], settings: SamplerSettings, seed: &[u8; 32], position: u64) -> u32,
     sampler::sample
-}
-
-compiled_for_each! {
-    /// Operator 6 for a run of queries that share one KV head; `out` is laid out as the queries.
-    /// See [`crate::attention::attend`] for the arithmetic.
-    ///
-    /// # Panics
-    /// If lengths disagree, or the block table does not reach the last position or names a block
-    /// outside the pool.
-    pub attend(task: AttentionTask<'_>, scratch: &mut AttentionScratch, out: &mut [f32]) -> (),
-    attention::attend_block
 }
 
 impl Kernel {
