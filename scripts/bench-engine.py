@@ -10,7 +10,8 @@
 Both run random weights of the same shapes and formats. Every round measures each of them once, one
 after the other; of all rounds the best figure of each counts, because whatever else the machine
 does only ever slows them. `--kernel avx2` runs the engine without AVX-512; give it a llama.cpp that
-was built so, too (`--llama-lib`, the folder of its libraries).
+was built so, too (`--llama-lib`, the folder of its libraries). `--results FILE` gathers rows over
+several calls, for machines that cannot be kept quiet long enough for all shapes at once.
 
 This file runs itself, with --measure, for the llama.cpp side.
 """
@@ -198,21 +199,24 @@ def compare(arguments: argparse.Namespace) -> None:
     if arguments.kernel:
         engine_environment["GENESISFLOW_KERNEL"] = arguments.kernel
     llama_environment = {"LLAMA_CPP_LIB_PATH": arguments.llama_lib} if arguments.llama_lib else {}
-    table, bandwidth, kernel = [], 0.0, ""
+    results = pathlib.Path(arguments.results) if arguments.results else None
+    rows = json.loads(results.read_text()) if results and results.exists() else []
     for shape in arguments.shapes.split(","):
         for stored in arguments.formats.upper().split(","):
             path = folder / f"{shape}-{stored}.gguf"
             if not path.exists():
                 write_model(path, shape, stored)
-            ours, theirs = [], []
-            for _ in range(arguments.rounds):
+            ours, theirs, bandwidth = [], [], 0.0
+            for number in range(arguments.rounds):
                 common = ["--batches", arguments.batches, "--repeats", str(arguments.repeats)]
+                # Long, and a ratio of figures of the same moment: once is enough.
+                replay = ["--replay"] if arguments.replay and number == 0 else []
                 report = child(
-                    [arguments.engine, "--json", "--shapes", shape, "--formats", stored, *common],
+                    [arguments.engine, "--json", "--shapes", shape, "--formats", stored]
+                    + [*common, *replay],
                     engine_environment,
                 )
                 bandwidth = max(bandwidth, report["read_bandwidth"])
-                kernel = report["kernel"]
                 ours.append(report["models"][0])
                 theirs.append(
                     child(
@@ -225,21 +229,57 @@ def compare(arguments: argparse.Namespace) -> None:
             unread = 0
             if not SHAPES[shape][8]:
                 unread = SHAPES[shape][7] * SHAPES[shape][1] // 32 * (34 if stored == "Q8_0" else 18)
-            read = model["weight_bytes"] - unread
-            table.append((shape, stored, read, best_of(ours), best_of(theirs)))
+            engine, llama = best_of(ours), best_of(theirs)
+            row = {
+                "time": f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC",
+                "shape": shape,
+                "format": stored,
+                "kernel": report["kernel"],
+                "bandwidth": bandwidth,
+                "engine": {str(column): speed for column, speed in engine.items()},
+                "llama": {str(column): speed for column, speed in llama.items()},
+            }
+            if 1 in engine:
+                row["share"] = engine[1] * (model["weight_bytes"] - unread) / bandwidth
+            if model.get("resident_bytes"):
+                row["memory"] = model["resident_bytes"] / (
+                    model["weight_bytes"] + model["cache_bytes"]
+                )
+            if model.get("replay"):
+                row["replay"] = (
+                    model["replay"]["replay_seconds"] / model["replay"]["generate_seconds"]
+                )
+            rows.append(row)
+            if results:
+                results.write_text(json.dumps(rows, indent=1))
             if not arguments.keep:
                 path.unlink()
-    print(f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC, {processor()}, ", end="")
-    print(f"{arguments.threads} threads, kernel {kernel}, {bandwidth / 1e9:.1f} GB/s read")
-    print(f"best of {arguments.rounds} x {arguments.repeats} runs; tokens a second, engine / llama.cpp = ratio\n")
-    columns = ["prefill", *batches]
-    titles = ["prefill(512)", *(f"decode x{n}" for n in batches)]
-    print("| shape | format | " + " | ".join(titles) + " | x1 of bandwidth |")
-    print("| --- | --- | " + " | ".join("---" for _ in titles) + " | --- |")
-    for shape, stored, read, ours, theirs in table:
-        cells = [f"{ours[c]:.1f} / {theirs[c]:.1f} = {ours[c] / theirs[c]:.2f}" for c in columns]
-        share = f"{100 * ours[1] * read / bandwidth:.0f} %" if 1 in ours else ""
-        print(f"| {shape} | {stored} | " + " | ".join(cells) + f" | {share} |")
+    show(rows, arguments)
+
+
+def show(rows: list[dict], arguments: argparse.Namespace) -> None:
+    """The table, in Markdown."""
+    print(f"{rows[0]['time']} to {rows[-1]['time']}, {processor()}, {arguments.threads} threads; ", end="")
+    print(f"best of {arguments.rounds} x {arguments.repeats} runs; ", end="")
+    print("tokens a second, engine / llama.cpp = ratio\n")
+    columns = list(rows[0]["engine"])
+    titles = ["shape", "format", "kernel"]
+    titles += ["prefill(512)" if c == "prefill" else f"decode x{c}" for c in columns]
+    titles += ["GB/s read", "x1 of it", "memory", "replay"]
+    print("| " + " | ".join(titles) + " |")
+    print("|" + " --- |" * len(titles))
+    for row in rows:
+        cells = [row["shape"], row["format"], row["kernel"]]
+        for column in columns:
+            ours, theirs = row["engine"][column], row["llama"][column]
+            cells.append(f"{ours:.1f} / {theirs:.1f} = {ours / theirs:.2f}")
+        cells.append(f"{row['bandwidth'] / 1e9:.1f}")
+        cells.append(f"{100 * row['share']:.0f} %" if "share" in row else "")
+        cells.append(f"{row['memory']:.2f}" if "memory" in row else "")
+        cells.append(f"{100 * row['replay']:.0f} %" if "replay" in row else "")
+        print("| " + " | ".join(cells) + " |")
+    print("\nMemory: resident memory of the process over weights and KV. ", end="")
+    print("Replay: its time over that of generating the same 256 tokens.")
 
 
 def processor() -> str:
@@ -267,6 +307,8 @@ def main() -> None:
     parser.add_argument("--llama-lib", help="folder with another build of llama.cpp")
     parser.add_argument("--models", default="/tmp/bench-engine", help="where random models are written")
     parser.add_argument("--keep", action="store_true", help="keep the random models")
+    parser.add_argument("--replay", action="store_true", help="time a replay, too")
+    parser.add_argument("--results", help="JSON file that rows are added to; the table has them all")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:

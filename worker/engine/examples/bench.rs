@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p genesisflow-engine --example bench -- \
-//!     [--shapes a,b] [--formats q8_0,q4_0] [--batches 1,4,8,16] [--repeats n] [--json]
+//!     [--shapes a,b] [--formats q8_0,q4_0] [--batches 1,4,8,16] [--repeats n] [--replay] [--json]
 //! ```
 //! The kernel and the threads are chosen by `GENESISFLOW_KERNEL` and `GENESISFLOW_THREADS`.
 
@@ -19,12 +19,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         formats: vec![StoredFormat::Q8_0, StoredFormat::Q4_0],
         batches: vec![1, 4, 8, 16],
         repeats: 5,
+        replay: false,
     };
     let mut json = false;
     let mut arguments = std::env::args().skip(1);
     while let Some(flag) = arguments.next() {
         if flag == "--json" {
             json = true;
+            continue;
+        }
+        if flag == "--replay" {
+            plan.replay = true;
             continue;
         }
         let value = arguments.next().ok_or("the flag needs a value")?;

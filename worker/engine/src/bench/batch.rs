@@ -48,11 +48,8 @@ impl<'a> Batch<'a> {
 
     /// Feeds each sequence `count` tokens of its own; a token is sampled after the last.
     pub(super) fn prefill(&mut self, count: usize) {
-        let vocabulary = self.decoder.config().vocab_size as u32;
         for sequence in 0..self.tables.len() {
-            let tokens: Vec<u32> = (0..count as u32)
-                .map(|i| (i * 7919 + 31 * sequence as u32) % vocabulary)
-                .collect();
+            let tokens = self.prompt(sequence, count);
             for (index, chunk) in tokens.chunks(CHUNK).enumerate() {
                 let ends = index * CHUNK + chunk.len() == count;
                 let run = Run {
@@ -69,6 +66,47 @@ impl<'a> Batch<'a> {
             }
         }
         self.position += count;
+    }
+
+    /// A prompt of one sequence.
+    fn prompt(&self, sequence: usize, count: usize) -> Vec<u32> {
+        let vocabulary = self.decoder.config().vocab_size as u32;
+        let token = |i: u32| (i * 7919 + 31 * sequence as u32) % vocabulary;
+        (0..count as u32).map(token).collect()
+    }
+
+    /// Feeds the first sequence its prompt and claimed output tokens; returns the tokens that are
+    /// sampled in the output's places.
+    pub(super) fn replay(&mut self, prompt: usize, output: &[u32]) -> Vec<u32> {
+        let mut tokens = self.prompt(0, prompt);
+        tokens.extend(&output[..output.len() - 1]);
+        let mut sampled = Vec::new();
+        for (index, chunk) in tokens.chunks(CHUNK).enumerate() {
+            let first = index * CHUNK;
+            let run = Run {
+                tokens: chunk.to_vec(),
+                first,
+                table: self.tables[0].clone(),
+                sampled_from: (prompt - 1).saturating_sub(first).min(chunk.len()),
+                choice: Some(self.choice),
+            };
+            let threads = self.decoder.threads();
+            for output in self.pass.step(threads, &self.store, vec![run]) {
+                sampled.extend(output.tokens);
+            }
+        }
+        sampled
+    }
+
+    /// The last token of the first sequence.
+    pub(super) fn last(&self) -> Option<u32> {
+        self.last.first().copied()
+    }
+
+    /// Bytes of its keys and values.
+    pub(super) fn cache_bytes(&self) -> usize {
+        let blocks: usize = self.tables.iter().map(|table| table.len()).sum();
+        blocks * KvStore::block_bytes(self.decoder.config())
     }
 
     /// One more token of each sequence, the head included.

@@ -5,6 +5,7 @@
 
 mod bandwidth;
 mod batch;
+mod memory;
 mod random_weights;
 mod report;
 mod shape;
@@ -13,7 +14,7 @@ use std::time::Instant;
 
 pub use bandwidth::read_bandwidth;
 pub use random_weights::RandomWeights;
-pub use report::{BatchSpeed, BenchReport, ModelSpeed};
+pub use report::{BatchSpeed, BenchReport, ModelSpeed, ReplaySpeed};
 pub use shape::Shape;
 
 use crate::{
@@ -31,6 +32,9 @@ const PROMPT: usize = 32;
 
 /// Steps of one run of decoding.
 const STEPS: usize = 8;
+
+/// Tokens that are generated and then replayed.
+const REPLAYED: usize = 256;
 
 /// How weights are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +81,8 @@ pub struct BenchPlan {
     pub batches: Vec<usize>,
     /// Runs of which the fastest counts; at least 1.
     pub repeats: usize,
+    /// Whether a generation is timed against its replay, too.
+    pub replay: bool,
 }
 
 /// Why nothing could be measured.
@@ -94,6 +100,11 @@ pub enum BenchError {
         /// Sequences at once.
         sequences: usize,
     },
+    /// A replay chose other tokens than the generation: the machine miscomputes.
+    #[error(
+        "a replay gave other tokens than the generation; this machine does not compute reliably"
+    )]
+    Replay,
 }
 
 /// Measures everything in the plan; `progress` is told what comes next.
@@ -135,10 +146,13 @@ fn measure(
     let decoder = Decoder::new(config, &mut weights, options.kernel, threads)?;
 
     let mut prefill = f64::INFINITY;
+    let mut resident = None;
+    let mut cache_bytes = 0;
     for _ in 0..plan.repeats.max(1) {
         let memory = BenchError::Memory { sequences: 1 };
         let mut batch = Batch::new(&decoder, 1, PREFILL).ok_or(memory)?;
         prefill = prefill.min(timed(|| batch.prefill(PREFILL)));
+        (resident, cache_bytes) = (memory::resident(), batch.cache_bytes());
     }
     let mut decode = Vec::new();
     for sequences in plan.batches.iter().copied() {
@@ -163,10 +177,40 @@ fn measure(
         shape: shape.name,
         format: format.name(),
         weight_bytes,
+        cache_bytes,
+        resident_bytes: resident,
         prefill_tokens_per_second: PREFILL as f64 / prefill,
         share_of_bandwidth: single
             .map(|speed| speed.tokens_per_second * read_per_step as f64 / bandwidth),
         decode,
+        replay: plan.replay.then(|| replay(&decoder)).transpose()?,
+    })
+}
+
+/// Times a generation and its replay.
+fn replay(decoder: &Decoder) -> Result<ReplaySpeed, BenchError> {
+    let memory = || BenchError::Memory { sequences: 1 };
+    let mut generating = Batch::new(decoder, 1, PROMPT + REPLAYED).ok_or_else(memory)?;
+    let mut tokens = Vec::new();
+    let generate_seconds = timed(|| {
+        generating.prefill(PROMPT);
+        tokens.extend(generating.last());
+        while tokens.len() < REPLAYED {
+            generating.step();
+            tokens.extend(generating.last());
+        }
+    });
+    drop(generating);
+    let mut replaying = Batch::new(decoder, 1, PROMPT + REPLAYED).ok_or_else(memory)?;
+    let mut found = Vec::new();
+    let replay_seconds = timed(|| found = replaying.replay(PROMPT, &tokens));
+    if found != tokens {
+        return Err(BenchError::Replay);
+    }
+    Ok(ReplaySpeed {
+        tokens: REPLAYED,
+        generate_seconds,
+        replay_seconds,
     })
 }
 

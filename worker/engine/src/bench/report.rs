@@ -26,12 +26,29 @@ pub struct ModelSpeed {
     pub format: &'static str,
     /// Bytes of its weights.
     pub weight_bytes: usize,
+    /// Bytes of keys and values of the prompt that prefill is measured with.
+    pub cache_bytes: usize,
+    /// Bytes of memory of the whole process after that prompt, where the system tells.
+    pub resident_bytes: Option<usize>,
     /// Tokens a second of a prompt of [`super::PREFILL`] tokens.
     pub prefill_tokens_per_second: f64,
     /// Tokens a second of all sequences together, by the number of sequences.
     pub decode: Vec<BatchSpeed>,
     /// Weights read a second while one sequence is decoded, as a share of the read bandwidth.
     pub share_of_bandwidth: Option<f64>,
+    /// A generation and its replay, if they were asked for.
+    pub replay: Option<ReplaySpeed>,
+}
+
+/// A generation of one sequence and its replay.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ReplaySpeed {
+    /// Tokens that were generated and replayed.
+    pub tokens: usize,
+    /// Seconds of the generation, its short prompt included.
+    pub generate_seconds: f64,
+    /// Seconds of the replay.
+    pub replay_seconds: f64,
 }
 
 /// Decoding several sequences together.
@@ -78,6 +95,22 @@ impl fmt::Display for BenchReport {
                 None => writeln!(f)?,
             }
         }
-        write!(f, "\nTokens a second; decode: of all sequences together.")
+        for model in &self.models {
+            write!(f, "\n{} {}", model.shape, model.format)?;
+            if let Some(resident) = model.resident_bytes {
+                let needed = (model.weight_bytes + model.cache_bytes) as f64;
+                let times = resident as f64 / needed;
+                write!(f, ": {times:.2} x weights and KV resident")?;
+            }
+            if let Some(replay) = model.replay {
+                let share = replay.replay_seconds / replay.generate_seconds;
+                let (tokens, percent) = (replay.tokens, 100.0 * share);
+                write!(
+                    f,
+                    "; replay of {tokens} tokens takes {percent:.0} % of generating"
+                )?;
+            }
+        }
+        write!(f, "\n\nTokens a second; decode: of all sequences together.")
     }
 }
