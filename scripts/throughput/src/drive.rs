@@ -244,7 +244,15 @@ impl Driver {
                     break;
                 };
                 let at = Instant::now();
-                self.flying.insert(signed.clone(), Sent { kind, token, at });
+                self.flying.insert(
+                    signed.clone(),
+                    Sent {
+                        kind,
+                        token,
+                        at,
+                        refused: 0,
+                    },
+                );
                 batch.push(signed);
             }
             if batch.is_empty() {
