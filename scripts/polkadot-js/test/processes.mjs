@@ -213,12 +213,18 @@ export async function startNode(name, chain, ports = {}) {
   return node;
 }
 
-/** Starts a worker command, such as `['run', '--model', dir]`. */
-export function startWorker(url, key, dataDir, command) {
-  return new Program(`worker ${command[0]}`, binary('GENESISFLOW_WORKER', 'genesisflow-worker'), [
-    ...['--url', url, '--dev-key', key, '--data-dir', dataDir],
-    ...command,
-  ]);
+/**
+ * Starts a worker command, such as `['run', '--model', dir]`.
+ *
+ * @param {{program?: string, environment?: object}} options another binary, further variables
+ */
+export function startWorker(url, key, dataDir, command, { program, environment } = {}) {
+  return new Program(
+    `worker ${key} ${command[0]}`,
+    program ?? binary('GENESISFLOW_WORKER', 'genesisflow-worker'),
+    [...['--url', url, '--dev-key', key, '--data-dir', dataDir], ...command],
+    environment,
+  );
 }
 
 /** Runs a worker command to its end and returns what it wrote; fails if the command does. */
