@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From a bare machine to a paid inference: installs what is missing, builds,
-# starts a development chain and a worker, posts a job from Polkadot.js code,
-# prints answer and payment, and stops everything again.
+# starts a development chain and three workers, posts a job from Polkadot.js code,
+# shows answer, audit if the draw hits it, and payment, and stops everything again.
 #
 # Usage: scripts/demo.sh [QUESTION]
 set -euo pipefail
@@ -66,20 +66,46 @@ say "starting a development chain on $url"
 children+=($!)
 wait_for 60 "the node" $! grep -q 'Imported #1' "$work/node.log"
 
-bob=("$worker_binary" --url "$url" --dev-key //Bob --data-dir "$work/worker")
-say "Bob becomes a worker: stake, model, prices"
-"${bob[@]}" register --stake 1000
-"${bob[@]}" model register "$model"
-"${bob[@]}" offer --model "$model" --price-input 0.0001 --price-output 0.0005 --capacity 2
-# Not through a function: `$!` must be the worker itself, so that it is ended with the script.
-"${bob[@]}" run >"$work/ready.log" 2>"$work/worker.log" &
-children+=($!)
-wait_for 60 "the worker" $! grep -q ready "$work/ready.log"
+# Three workers, so that two can be drawn to check the third.
+worker() {
+  local name=$1
+  shift
+  "$worker_binary" --url "$url" --dev-key "//$name" --data-dir "$work/$name" "$@"
+}
+say "Bob, Charlie and Dave become workers: stake, model, prices"
+worker Bob model register "$model"
+join_market() {
+  worker "$1" register --stake 1000
+  worker "$1" offer --model "$model" --price-input 0.0001 --price-output 0.0005 --capacity 2
+}
+joining=()
+for name in Bob Charlie Dave; do
+  join_market "$name" &
+  joining+=($!)
+done
+for process in "${joining[@]}"; do wait "$process"; done
+for name in Bob Charlie Dave; do
+  # Not through a function: `$!` must be the worker itself, so that it is ended with the script.
+  "$worker_binary" --url "$url" --dev-key "//$name" --data-dir "$work/$name" \
+    run >"$work/$name.ready" 2>"$work/$name.log" &
+  children+=($!)
+done
+for index in 1 2 3; do
+  names=(Bob Charlie Dave)
+  name=${names[$((index - 1))]}
+  wait_for 60 "worker $name" "${children[$index]}" grep -q ready "$work/$name.ready"
+done
+
+say "who can be drawn is fixed every 10 blocks here (every hour on a real chain)"
+wait_for 90 "the audit pool" "${children[0]}" node scripts/polkadot-js/audits.mjs --pool --members 3 --url "$url"
+node scripts/polkadot-js/audits.mjs --pool --url "$url"
 
 say "Alice asks, from Polkadot.js code"
 echo
 node scripts/polkadot-js/submit-job.mjs "$question" --key //Alice --url "$url" --accept
 echo
+say "the workers, as auditors and as authors"
+grep -hE "audited|committed|revealed|delivered|is paid|audit over" "$work"/*.log | sed 's/^/  /' || true
 say "Bob's side"
-"${bob[@]}" status
+worker Bob status
 say "done in $((SECONDS - started)) s"

@@ -195,16 +195,40 @@ function showAnswer(view, result, question) {
   );
 }
 
-/** Accepts the result. Returns the transaction fee; whether it is audited is not the requester's to say. */
-async function accept(api, job, signer) {
-  try {
-    return (await signAndFinalize(api, api.tx.inference.acceptResult(job), signer)).fee;
-  } catch (error) {
-    if (error instanceof Refused && ['inference.UnderAudit', 'inference.JobIsFinal'].includes(error.error)) {
-      return error.fee;
+/** Blocks that a transaction may take: a state that ends sooner is not acted on. */
+const MARGIN = 6;
+const RACES_LOST = ['inference.UnderAudit', 'inference.JobIsFinal', 'inference.ProgressFirst'];
+
+/**
+ * Accepts the result as soon as that is possible. Whether it is audited is not
+ * the requester's to say: an audit ends the attempt.
+ *
+ * @returns {Promise<bigint>} the transaction fees
+ */
+async function accept(api, job, from, signer) {
+  let fees = 0n;
+  const watch = everyFinalizedBlock(api, from, async (number, at) => {
+    const { status, until } = (await at.call.inferenceApi.job(job)).unwrap();
+    if (!status.isDelivered && !status.isReview) {
+      return true;
     }
-    throw error;
-  }
+    if (until.toNumber() < number + MARGIN) {
+      // The draw comes first, or the payment by itself.
+      return false;
+    }
+    try {
+      fees += (await signAndFinalize(api, api.tx.inference.acceptResult(job), signer)).fee;
+      return true;
+    } catch (error) {
+      if (error instanceof Refused && RACES_LOST.includes(error.error)) {
+        fees += error.fee;
+        return false;
+      }
+      throw error;
+    }
+  });
+  await watch.done;
+  return fees;
 }
 
 /** Whether auditors found the result wrong, once the job is over. */
@@ -293,7 +317,7 @@ await run(async () => {
     let { view } = answered;
     if (!isOver(view)) {
       if (values.accept) {
-        transactionFees += await accept(api, job, signer);
+        transactionFees += await accept(api, job, number, signer);
       } else {
         console.log('\nthe worker is paid when draw and review, or the audit, are over (--accept skips the review)');
       }
