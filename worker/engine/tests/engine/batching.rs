@@ -153,12 +153,12 @@ proptest! {
 #[test]
 fn every_family_gives_the_same_bits_on_every_kernel_and_number_of_threads() {
     for family in FAMILIES {
-        for seed in 0..3 {
-            let wild = seed == 2;
+        for seed in 0..2 {
+            let wild = seed == 1;
             let reference = model(seed, family, wild, false, 1, Kernel::SCALAR);
             let config = reference.decoder().config().clone();
             let mut numbers = Numbers::new(seed ^ 1234);
-            let requests = requests(&mut numbers, &config, 6);
+            let requests = requests(&mut numbers, &config, 4);
             let expected: Vec<_> = requests.iter().map(|r| alone(&reference, r)).collect();
             for (kernel, threads) in Kernel::available().flat_map(|k| [(k, 1), (k, 2), (k, 4)]) {
                 for prefix_cache in [false, true] {

@@ -9,5 +9,4 @@ mod footprint;
 mod golden;
 mod model_folder;
 mod random_model;
-mod replay_cost;
 mod two_processes;
