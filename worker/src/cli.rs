@@ -5,13 +5,14 @@
 
 use crate::amount::Amount;
 use clap::{Args, Parser, Subcommand};
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 /// Serve AI models on a GenesisFlow chain and be paid for it.
 ///
 /// A worker stakes GEN, offers models at its own prices, claims the jobs that
 /// it can serve, runs them and delivers the results. The usual order is
-/// `register`, `model register`, `offer`, `run`; `status` shows where you are.
+/// `init`, `register`, `model register`, `offer`, `run`; `status` shows where
+/// you are, and `doctor` what is missing.
 #[derive(Debug, Parser)]
 #[command(name = "genesisflow-worker", version, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -35,7 +36,9 @@ file, else from its default.";
 /// Settings that every command understands.
 #[derive(Args, Clone, Debug, Default)]
 pub struct CommonArgs {
-    /// WebSocket address of a GenesisFlow node [default: ws://127.0.0.1:9944]
+    /// WebSocket address of a GenesisFlow node, or several with commas between:
+    /// the first that answers is used, and another when it falls silent
+    /// [default: ws://127.0.0.1:9944]
     #[arg(long, global = true, env = "GENESISFLOW_URL", value_name = "URL")]
     pub url: Option<String>,
 
@@ -78,10 +81,28 @@ pub struct CommonArgs {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a commented configuration file and a new key
+    ///
+    /// Nothing that is there is overwritten.
+    Init(InitArgs),
     /// Become a worker: put up a stake, or raise it, and activate
     ///
     /// Safe to repeat: what is already so is left alone.
     Register(RegisterArgs),
+    /// Add to the stake
+    Bond(AmountArgs),
+    /// Begin to take stake out
+    ///
+    /// It answers for jobs and ballots until it can be withdrawn, weeks later
+    /// on a real chain. Taking out everything leaves the market.
+    Unbond(AmountArgs),
+    /// Get back the stake that has finished unbonding
+    Withdraw,
+    /// Take a break: no new jobs, and no new seats in audits
+    ///
+    /// What is claimed or drawn already is still due: keep `run` going until
+    /// it is over. `register` with the same stake ends the break.
+    Chill,
     /// Describe a model folder, and register it on the chain
     #[command(subcommand)]
     Model(ModelCommand),
@@ -99,6 +120,13 @@ pub enum Command {
     Run(RunArgs),
     /// Show the chain, the account, its stake, offers and jobs, and the journal
     Status(StatusArgs),
+    /// List the jobs under way, as worker and as auditor
+    Jobs(JobsArgs),
+    /// Check everything that `run` needs, and say what to do
+    ///
+    /// Key, chain, clock, stake, models and their files, offers, journal. The
+    /// exit code is that of the first problem.
+    Doctor(DoctorArgs),
     /// Check the result of any job by replaying it, and say what is wrong
     ///
     /// Needs the model's files and no key, no stake and no registration. A
@@ -117,6 +145,44 @@ pub struct RegisterArgs {
     /// Public address of this worker, shown on the chain (may be empty)
     #[arg(long, value_name = "URI")]
     pub endpoint: Option<String>,
+}
+
+/// Arguments of `init`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct InitArgs {
+    /// Make no key: you have one already, or use the environment
+    #[arg(long)]
+    pub no_key: bool,
+}
+
+/// Arguments of `bond` and `unbond`.
+#[derive(Args, Clone, Debug)]
+pub struct AmountArgs {
+    /// How much, in GEN
+    #[arg(value_name = "GEN")]
+    pub amount: Amount,
+}
+
+/// Arguments of `jobs`.
+#[derive(Args, Clone, Debug)]
+pub struct JobsArgs {
+    /// Also those that are over, as far as the journal keeps them
+    #[arg(long)]
+    pub all: bool,
+    /// At most so many, the newest first
+    #[arg(long, value_name = "JOBS", default_value_t = 50)]
+    pub limit: usize,
+    /// Print JSON, for scripts
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `doctor`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct DoctorArgs {
+    /// Print JSON, for scripts
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The commands on models.
@@ -204,6 +270,10 @@ pub struct RunArgs {
     /// [default: no limit but the account's free balance]
     #[arg(long, value_name = "GEN")]
     pub appeal_bond_limit: Option<Amount>,
+    /// Answer /metrics (Prometheus), /health and /ready at this address, such
+    /// as 127.0.0.1:9616 [default: nowhere]
+    #[arg(long, env = "GENESISFLOW_METRICS", value_name = "ADDRESS")]
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Arguments of `replay`.

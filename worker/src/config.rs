@@ -9,13 +9,15 @@ use crate::{
 };
 use serde::Deserialize;
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 const DEFAULT_URL: &str = "ws://127.0.0.1:9944";
 const DEFAULT_SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
-const CONFIG_FILE: &str = "worker.toml";
+/// Name of the configuration file in the data directory.
+pub const CONFIG_FILE: &str = "worker.toml";
 
 /// The configuration file, key for key.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
@@ -30,6 +32,7 @@ struct ConfigFile {
     shutdown_grace: Option<u64>,
     appeal: Option<bool>,
     appeal_bond_limit: Option<Amount>,
+    metrics: Option<SocketAddr>,
 }
 
 /// The settings in force.
@@ -49,6 +52,8 @@ pub struct Settings {
     pub shutdown_grace: Duration,
     /// When to appeal against a verdict.
     pub appeals: Appeals,
+    /// Where to answer Prometheus, if anywhere.
+    pub metrics: Option<SocketAddr>,
 }
 
 impl Settings {
@@ -104,6 +109,7 @@ impl Settings {
                 enabled: file.appeal.unwrap_or(true),
                 largest_bond: file.appeal_bond_limit.map(|limit| limit.0),
             },
+            metrics: file.metrics,
         })
     }
 
@@ -121,6 +127,7 @@ impl Settings {
         if let Some(limit) = args.appeal_bond_limit {
             self.appeals.largest_bond = Some(limit.0);
         }
+        self.metrics = args.metrics.or(self.metrics);
         self
     }
 }
@@ -186,7 +193,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(
             dir.path().join(CONFIG_FILE),
-            "url = \"ws://file:1\"\nkey-file = \"key\"\nmodels = [\"m\"]\nshutdown-grace = 5\nappeal-bond-limit = \"2.5\"\n",
+            "url = \"ws://file:1\"\nkey-file = \"key\"\nmodels = [\"m\"]\nshutdown-grace = 5\nappeal-bond-limit = \"2.5\"\nmetrics = \"127.0.0.1:9616\"\n",
         )
         .unwrap();
         let mut args = args_with(dir.path());
@@ -197,6 +204,7 @@ mod tests {
         assert_eq!(settings.shutdown_grace, Duration::from_secs(5));
         assert!(settings.appeals.enabled);
         assert_eq!(settings.appeals.largest_bond, Some(5 * GEN / 2));
+        assert_eq!(settings.metrics, Some(([127, 0, 0, 1], 9616).into()));
 
         args.url = Some("ws://flag:2".into());
         args.dev_key = Some("//Bob".into());
@@ -205,6 +213,7 @@ mod tests {
             shutdown_grace: Some(1),
             no_appeal: true,
             appeal_bond_limit: Some(Amount(GEN)),
+            metrics: None,
         };
         let settings = Settings::resolve(&args).unwrap().with_run_args(&run);
         assert_eq!(settings.url, "ws://flag:2");

@@ -14,6 +14,7 @@
 //! | [`market`] | what the worker needs of a chain, as a trait |
 //! | [`chain`] | that trait over a node's RPC |
 //! | [`manifest`], [`model_store`] | models as folders and as ids |
+//! | [`metrics`] | what Prometheus and a service manager are told |
 //! | [`key`], [`error`], [`amount`], [`shutdown`], [`pause`] | what the name says |
 //!
 //! The library exists for the binary `genesisflow-worker` and its tests.
@@ -33,6 +34,7 @@ pub mod journal;
 pub mod key;
 pub mod manifest;
 pub mod market;
+pub mod metrics;
 pub mod model_store;
 pub mod pause;
 pub mod recovery;

@@ -17,6 +17,7 @@ use genesisflow_primitives::{
     },
     Balance, BlockNumber, JobId, ModelId, MAX_PAGE, MAX_SEATS_PAGE,
 };
+use std::time::Duration;
 use subxt::runtime_apis::Payload;
 
 /// Pages of open jobs that are read at most: what is beyond is not reached in
@@ -60,6 +61,23 @@ impl ChainView {
     /// The market's parameters.
     pub async fn parameters(&self) -> MarketResult<ParametersView> {
         self.read(api().parameters()).await
+    }
+
+    /// When the block was made, as its author says: time since 1970.
+    pub async fn timestamp(&self) -> MarketResult<Duration> {
+        let entry = self
+            .at
+            .storage()
+            .entry(runtime::storage().timestamp().now())
+            .map_err(|error| MarketError::Fatal(runtime_changed(error)))?;
+        let value = within(entry.fetch(()))
+            .await
+            .map_err(MarketError::Unavailable)?
+            .map_err(|error| MarketError::Unavailable(error.to_string()))?;
+        let millis = value
+            .decode()
+            .map_err(|error| MarketError::Fatal(runtime_changed(error)))?;
+        Ok(Duration::from_millis(millis))
     }
 
     /// Calls a runtime API whose shape is checked against the chain's metadata

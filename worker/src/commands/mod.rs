@@ -1,13 +1,18 @@
 //! The commands, one file each, and what they have in common.
 //!
 //! Every command that changes the chain reads it first and changes only what
-//! differs, so that each can be repeated at will.
+//! differs, so that each can be repeated at will; but for `bond` and `unbond`,
+//! which add up.
 
+mod doctor;
+mod init;
+mod jobs;
 mod model;
 mod offer;
 mod register;
 mod replay;
 mod run;
+mod stake;
 mod status;
 
 use crate::{
@@ -24,11 +29,18 @@ use crate::{
 /// Whatever keeps the command from doing what it says.
 pub async fn run(cli: Cli, settings: Settings) -> Result<()> {
     match cli.command {
+        Command::Init(args) => init::run(&settings, &args),
         Command::Register(args) => register::run(&settings, &args).await,
+        Command::Bond(args) => stake::bond(&settings, &args).await,
+        Command::Unbond(args) => stake::unbond(&settings, &args).await,
+        Command::Withdraw => stake::withdraw(&settings).await,
+        Command::Chill => stake::chill(&settings).await,
         Command::Model(command) => model::run(&settings, &command).await,
         Command::Offer(args) => offer::run(&settings, &args).await,
         Command::Run(args) => run::run(settings.with_run_args(&args)).await,
         Command::Status(args) => status::run(&settings, &args).await,
+        Command::Jobs(args) => jobs::run(&settings, &args).await,
+        Command::Doctor(args) => doctor::run(&settings, &args).await,
         Command::Replay(args) => replay::run(&settings, &args).await,
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     journal::{Journal, Owner},
     manifest::{absolute, check_files, ModelFolder},
     market::{Market, View},
+    metrics,
     model_store::{shown, ModelStore},
     pause::Pause,
     shutdown,
@@ -49,14 +50,17 @@ pub async fn run(settings: Settings) -> Result<()> {
     let journal = open_journal(&chain, &settings.data_dir).await?;
     let models = models_to_serve(&settings, &chain, &view).await?;
     let ids: Vec<ModelId> = models.iter().map(|model| model.id).collect();
+    #[cfg(feature = "cheats")]
+    let cheats = crate::cheat::Cheats::from_environment(has_dev_key)?;
+    #[cfg(feature = "cheats")]
+    let other = crate::cheat::other_model(&cheats, &models)?;
     let executor = tokio::task::spawn_blocking(move || EngineExecutor::load(models))
         .await
         .map_err(|error| {
             Error::new(Kind::Internal, "loading the models ended unexpectedly").because(error)
         })??;
     #[cfg(feature = "cheats")]
-    let executor =
-        crate::cheat::Cheating::new(executor, crate::cheat::Cheat::from_environment(has_dev_key));
+    let executor = crate::cheat::Cheating::new(executor, other, cheats);
 
     tracing::info!(
         "worker {} on chain {} is at work with {} model(s)",
@@ -64,6 +68,9 @@ pub async fn run(settings: Settings) -> Result<()> {
         chain.client().chain_name().await?,
         ids.len()
     );
+    if let Some(address) = settings.metrics {
+        metrics::serve(address, chain.clone()).await?;
+    }
     // For whoever waits for it; nobody need listen.
     let _ = writeln!(std::io::stdout(), "ready");
     let (trigger, stop) = shutdown::channel();
