@@ -67,7 +67,16 @@ const addresses = new Map();
 
 const pair = (name) => keyring.addFromUri(name);
 const address = (name) => addresses.get(name) ?? addresses.set(name, pair(name).address).get(name);
-const send = (name, transaction) => signAndFinalize(api, transaction, pair(name));
+/** The last transaction of each account: the next one waits for it, or they would take the same nonce. */
+const sent = new Map();
+const send = (name, transaction) => {
+  const next = (sent.get(name) ?? Promise.resolve()).then(() => signAndFinalize(api, transaction, pair(name)));
+  sent.set(
+    name,
+    next.catch(() => undefined),
+  );
+  return next;
+};
 const command = (name, ...args) => runWorker(node.url, name, data.get(name), args);
 const workerOf = async (at, name) => (await at.call.inferenceApi.worker(address(name))).unwrap();
 
@@ -198,7 +207,8 @@ before(async () => {
     repeatWindow: 1,
     openWindow: 300,
     retention: 5_000,
-    reviewWindow: 25,
+    // Time to replay and to dispute some results at once, on a busy machine.
+    reviewWindow: 40,
     // Long enough for a busy machine; a silent seat makes the others wait for it.
     commitWindow: 30,
     revealWindow: 20,
