@@ -10,6 +10,7 @@ use crate::{jobs::Step, Agenda, Config, Jobs, Pallet, WeightInfo, LOG_TARGET};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::{
     storage::with_storage_layer,
+    traits::Get,
     weights::{Weight, WeightMeter},
 };
 use genesisflow_primitives::{BlockNumber, JobId};
@@ -71,7 +72,42 @@ impl JobKey {
     }
 }
 
+/// `on_idle` takes at most this part of a block, however empty the rest is: it runs when the time for
+/// transactions is over, and must leave enough to finish the block.
+const ON_IDLE_PART: u64 = 4;
+/// While entries wait that the block before had no room for, `on_poll` takes up to this part of a
+/// block before any transaction: full blocks cannot hold up the agenda.
+const ON_POLL_PART: u64 = 8;
+
 impl<T: Config> Pallet<T> {
+    /// The most that `on_idle` takes of a block.
+    pub(crate) fn most_on_idle() -> Weight {
+        let limits = <T as frame_system::Config>::BlockWeights::get();
+        limits.max_block.saturating_div(ON_IDLE_PART)
+    }
+
+    /// What is kept for the agenda in every block, full or not, as long as entries wait.
+    pub(crate) fn kept_for_agenda() -> Weight {
+        let limits = <T as frame_system::Config>::BlockWeights::get();
+        limits.max_block.saturating_div(ON_POLL_PART)
+    }
+
+    /// Moves jobs on that were overdue a block before and are still there.
+    pub(crate) fn work_off_backlog(meter: &mut WeightMeter) {
+        if meter.try_consume(T::WeightInfo::on_idle_base()).is_err() {
+            return;
+        }
+        let waits = Agenda::<T>::iter_keys()
+            .next()
+            .is_some_and(|(due, _)| due.block() < Self::now());
+        if waits {
+            let most = Self::kept_for_agenda().min(meter.remaining());
+            let mut kept = WeightMeter::with_limit(most);
+            Self::run_agenda(&mut kept);
+            meter.consume(kept.consumed());
+        }
+    }
+
     /// Moves on the jobs that are overdue, earliest first, as far as the weight allows.
     pub(crate) fn run_agenda(meter: &mut WeightMeter) {
         let now = Self::now();
@@ -84,21 +120,46 @@ impl<T: Config> Pallet<T> {
                 return;
             }
             let job = job.job();
-            let step = Self::next_step(job).map_or(Weight::zero(), Self::step_weight);
-            let weight = T::WeightInfo::on_idle_entry().saturating_add(step);
-            if meter.try_consume(weight).is_err() {
+            let step = Self::next_step(job);
+            let usual = T::WeightInfo::on_idle_entry()
+                .saturating_add(step.map_or(Weight::zero(), Self::step_weight));
+            let most = match step {
+                Some(Step::Expire | Step::Late | Step::Settle) => {
+                    usual.saturating_add(T::WeightInfo::close_last())
+                }
+                Some(Step::Drop | Step::Round | Step::Outcome) | None => usual,
+            };
+            if !meter.can_consume(most) {
                 return;
             }
             // Undone as a whole if the records contradict each other. The entry then stays, and
             // the loop goes on behind it, so one bad record cannot hold up the others.
-            if let Err(error) = with_storage_layer(|| Self::do_step(job)) {
-                log::error!(target: LOG_TARGET, "job {job} cannot be moved on: {error:?}");
-            }
+            meter.consume(match with_storage_layer(|| Self::do_step(job)) {
+                Ok(false) => usual,
+                Ok(true) => most,
+                Err(error) => {
+                    log::error!(target: LOG_TARGET, "job {job} cannot be moved on: {error:?}");
+                    most
+                }
+            });
         }
     }
 }
 
 impl<T: Config> Pallet<T> {
+    /// What a call takes that found the job overdue, or ended it as the last one of its model or
+    /// pool.
+    pub(crate) fn weight_besides(was_overdue: bool, was_last: bool) -> Weight {
+        let mut weight = Weight::zero();
+        if was_overdue {
+            weight.saturating_accrue(T::WeightInfo::on_idle_job());
+        }
+        if was_last {
+            weight.saturating_accrue(T::WeightInfo::close_last());
+        }
+        weight
+    }
+
     /// The most that `progress_job` can take for any job.
     pub(crate) fn most_progress_weight() -> Weight {
         T::WeightInfo::on_idle_job()
@@ -122,7 +183,10 @@ impl<T: Config> Pallet<T> {
     fn step_weight(step: Step) -> Weight {
         match step {
             Step::Expire => T::WeightInfo::on_idle_expire(),
-            Step::Late => T::WeightInfo::on_idle_late(),
+            // The second time, the job expires.
+            Step::Late => {
+                T::WeightInfo::on_idle_late().saturating_add(T::WeightInfo::on_idle_expire())
+            }
             Step::Settle => T::WeightInfo::on_idle_settle(),
             Step::Drop => T::WeightInfo::on_idle_drop(),
             Step::Round => Self::round_weight(),

@@ -32,7 +32,7 @@
 //! | [`NOT_CARRIED`] = 4 | the sender may not act for the account in whose name it wraps the call |
 //! | [`TOO_MANY_CARRIED`] = 5 | an operational wrapper carries too many calls |
 
-use crate::{Call, Config, Pallet, LOG_TARGET};
+use crate::{Call, Config, Pallet, WeightInfo, LOG_TARGET};
 use alloc::{vec, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode};
 use core::marker::PhantomData;
@@ -181,9 +181,13 @@ where
         Ok(Some(standing))
     }
 
-    /// What checking this many calls costs: a job, its audit, the hash of block 0 and a proxy.
+    /// The most that checking this many calls within others costs: for each the dearest check, and
+    /// a proxy.
     fn weight_of(calls: u32) -> Weight {
-        T::DbWeight::get().reads(4).saturating_mul(calls.into())
+        T::WeightInfo::check_standing()
+            .max(T::WeightInfo::check_deliver_standing())
+            .saturating_add(T::DbWeight::get().reads(1))
+            .saturating_mul(calls.into())
     }
 }
 
@@ -205,7 +209,8 @@ where
             return Weight::zero();
         }
         match call.is_sub_type() {
-            Some(_) => Self::weight_of(1),
+            Some(Call::deliver { .. }) => T::WeightInfo::check_deliver_standing(),
+            Some(_) => T::WeightInfo::check_standing(),
             None => Self::weight_of(MAX_CARRIED),
         }
     }
@@ -229,7 +234,10 @@ where
         let standings = Self::check(who, call)
             .map_err(|code| TransactionValidityError::from(InvalidTransaction::Custom(code)))?;
         let used = u32::try_from(standings.len()).unwrap_or(MAX_CARRIED);
-        let unused = self.weight(call).saturating_sub(Self::weight_of(used));
+        let unused = match call.is_sub_type() {
+            Some(_) => Weight::zero(),
+            None => self.weight(call).saturating_sub(Self::weight_of(used)),
+        };
         let mut validity = ValidTransaction::with_tag_prefix(Self::IDENTIFIER);
         for standing in standings {
             validity = validity.and_provides(standing);

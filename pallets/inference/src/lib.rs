@@ -409,8 +409,12 @@ pub mod pallet {
             T::WeightInfo::on_initialize()
         }
 
+        fn on_poll(_: BlockNumberFor<T>, meter: &mut WeightMeter) {
+            Self::work_off_backlog(meter);
+        }
+
         fn on_idle(_: BlockNumberFor<T>, remaining: Weight) -> Weight {
-            let mut meter = WeightMeter::with_limit(remaining);
+            let mut meter = WeightMeter::with_limit(remaining.min(Self::most_on_idle()));
             Self::run_agenda(&mut meter);
             meter.consumed()
         }
@@ -440,14 +444,13 @@ pub mod pallet {
                     > <MaxRounds as Get<u32>>::get() * <MaxSeats as Get<u32>>::get(),
                 "an audit could slash more accounts than it can note down"
             );
-            // The heaviest step must fit in what a block leaves to on_idle, or it would wait for
-            // somebody to call progress_job.
-            let limits = <T as frame_system::Config>::BlockWeights::get();
+            // The heaviest step must fit in what every block keeps for the agenda, or it would wait
+            // for somebody to call progress_job.
             let step =
                 T::WeightInfo::on_idle_base().saturating_add(Pallet::<T>::most_progress_weight());
             assert!(
-                step.saturating_mul(4).all_lte(limits.max_block),
-                "the heaviest step takes more than a quarter of a block"
+                step.all_lte(Pallet::<T>::kept_for_agenda()),
+                "the heaviest step takes more than a block keeps for the agenda"
             );
         }
 
@@ -589,7 +592,7 @@ pub mod pallet {
         /// - `max_fee`: the most that you pay. The read API's `quote` suggests an amount.
         #[pallet::call_index(11)]
         #[pallet::weight(
-            T::WeightInfo::submit_job(input.len() as u32).saturating_add(T::WeightInfo::make_pool())
+            T::WeightInfo::submit_job(input.len() as u32).saturating_add(Pallet::<T>::most_pool_weight())
         )]
         pub fn submit_job(
             origin: OriginFor<T>,
@@ -601,7 +604,7 @@ pub mod pallet {
             let who = ensure_signed(origin)?;
             let weight = T::WeightInfo::submit_job(input.len() as u32);
             let input = input.try_into().map_err(|_| Error::<T>::InputTooLong)?;
-            let made_pool = Self::do_submit(
+            let looked_at = Self::do_submit(
                 who,
                 Request {
                     model,
@@ -612,7 +615,8 @@ pub mod pallet {
                     conditions: JobConditions::default(),
                 },
             )?;
-            Ok((!made_pool).then_some(weight).into())
+            let pool = looked_at.map_or(Weight::zero(), T::WeightInfo::make_pool);
+            Ok(Some(weight.saturating_add(pool)).into())
         }
 
         /// Ask a model, with your own options and conditions.
@@ -622,7 +626,7 @@ pub mod pallet {
         /// - `conditions`: price caps, deadlines, and who may take the job.
         #[pallet::call_index(12)]
         #[pallet::weight(
-            T::WeightInfo::submit_job_with(input.len() as u32).saturating_add(T::WeightInfo::make_pool())
+            T::WeightInfo::submit_job_with(input.len() as u32).saturating_add(Pallet::<T>::most_pool_weight())
         )]
         pub fn submit_job_with(
             origin: OriginFor<T>,
@@ -636,7 +640,7 @@ pub mod pallet {
             let who = ensure_signed(origin)?;
             let weight = T::WeightInfo::submit_job_with(input.len() as u32);
             let input = input.try_into().map_err(|_| Error::<T>::InputTooLong)?;
-            let made_pool = Self::do_submit(
+            let looked_at = Self::do_submit(
                 who,
                 Request {
                     model,
@@ -647,17 +651,18 @@ pub mod pallet {
                     conditions,
                 },
             )?;
-            Ok((!made_pool).then_some(weight).into())
+            let pool = looked_at.map_or(Weight::zero(), T::WeightInfo::make_pool);
+            Ok(Some(weight.saturating_add(pool)).into())
         }
 
         /// Take an open job at the prices of your offer. Deliver its result in time, or you pay the
         /// requester out of your stake.
         #[pallet::call_index(13)]
-        #[pallet::weight(T::WeightInfo::claim_job().saturating_add(T::WeightInfo::on_idle_job()))]
+        #[pallet::weight(T::WeightInfo::claim_job().saturating_add(Pallet::<T>::weight_besides(true, true)))]
         pub fn claim_job(origin: OriginFor<T>, job: JobId) -> DispatchResultWithPostInfo {
             let who = ensure_signed(origin)?;
-            let was_overdue = Self::do_claim(who, job)?;
-            Ok((!was_overdue).then(T::WeightInfo::claim_job).into())
+            let besides = Self::do_claim(who, job)?;
+            Ok(Some(T::WeightInfo::claim_job().saturating_add(besides)).into())
         }
 
         /// Deliver the result of a job that you have claimed. Costs nothing if it is taken.
@@ -688,20 +693,20 @@ pub mod pallet {
 
         /// Accept the result of your job: its worker is paid at once.
         #[pallet::call_index(15)]
-        #[pallet::weight(T::WeightInfo::accept_result().saturating_add(T::WeightInfo::on_idle_job()))]
+        #[pallet::weight(T::WeightInfo::accept_result().saturating_add(Pallet::<T>::weight_besides(true, true)))]
         pub fn accept_result(origin: OriginFor<T>, job: JobId) -> DispatchResultWithPostInfo {
             let who = ensure_signed(origin)?;
-            let was_overdue = Self::do_accept(who, job)?;
-            Ok((!was_overdue).then(T::WeightInfo::accept_result).into())
+            let besides = Self::do_accept(who, job)?;
+            Ok(Some(T::WeightInfo::accept_result().saturating_add(besides)).into())
         }
 
         /// Withdraw a job that nobody has claimed. All of its escrow is returned.
         #[pallet::call_index(16)]
-        #[pallet::weight(T::WeightInfo::cancel_job().saturating_add(T::WeightInfo::on_idle_job()))]
+        #[pallet::weight(T::WeightInfo::cancel_job().saturating_add(Pallet::<T>::weight_besides(true, true)))]
         pub fn cancel_job(origin: OriginFor<T>, job: JobId) -> DispatchResultWithPostInfo {
             let who = ensure_signed(origin)?;
-            let was_overdue = Self::do_cancel(who, job)?;
-            Ok((!was_overdue).then(T::WeightInfo::cancel_job).into())
+            let besides = Self::do_cancel(who, job)?;
+            Ok(Some(T::WeightInfo::cancel_job().saturating_add(besides)).into())
         }
 
         /// Move on a job whose deadline is over. Anyone may; the outcome is the same for all.

@@ -8,7 +8,7 @@ use genesisflow_primitives::{
     ModelTerms, Parameters,
 };
 use scale_info::TypeInfo;
-use sp_runtime::DispatchResult;
+use sp_runtime::{DispatchError, DispatchResult};
 
 /// A registered model. Limits and terms repeat its manifest, so that a submission need not read it.
 #[derive(
@@ -110,11 +110,13 @@ impl<T: Config> Pallet<T> {
         ensure!(!model.retired, Error::<T>::ModelRetired);
         model.retired = true;
         Self::deposit_event(Event::ModelRetired { model: id });
-        Self::keep_or_drop_model(id, model)
+        Self::keep_or_drop_model(id, model)?;
+        Ok(())
     }
 
-    /// Counts a job that is final now; a retired model goes with its last one.
-    pub(crate) fn end_job_on_model(id: ModelId) -> DispatchResult {
+    /// Counts a job that is final now; a retired model goes with its last one. Returns whether it
+    /// went.
+    pub(crate) fn end_job_on_model(id: ModelId) -> Result<bool, DispatchError> {
         let mut model =
             Models::<T>::get(id).ok_or_else(|| Self::corrupted("a live job's model is missing"))?;
         model.live_jobs = model
@@ -140,10 +142,11 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    fn keep_or_drop_model(id: ModelId, model: Model<T::AccountId>) -> DispatchResult {
+    /// Returns whether the model was dropped.
+    fn keep_or_drop_model(id: ModelId, model: Model<T::AccountId>) -> Result<bool, DispatchError> {
         if !model.retired || model.live_jobs > 0 {
             Models::<T>::insert(id, model);
-            return Ok(());
+            return Ok(false);
         }
         let Model { owner, deposit, .. } = model;
         Self::release(HoldReason::ModelDeposit, &owner, deposit)?;
@@ -155,6 +158,6 @@ impl<T: Config> Pallet<T> {
             owner,
             deposit,
         });
-        Ok(())
+        Ok(true)
     }
 }

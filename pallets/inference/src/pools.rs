@@ -11,15 +11,17 @@
 //!
 //! A pool is dropped with the last job that refers to it. The newest one of a model is kept until
 //! its period is over, since a job submitted later in the same period must get the same pool; if no
-//! job refers to it then, it goes when the next one is made or the model is dropped.
+//! job refers to it then, it goes when the next one is made or the model is dropped. A pool without
+//! members is kept too, so that one submission of a period looks for members and not every one; no
+//! job refers to it, and it goes with the model's last live job at the latest.
 
 use crate::{
-    workers::Worker, Candidates, Config, NewestPools, Offers, Pallet, PeriodClock, PoolUsers,
-    Pools, Workers,
+    Candidates, Config, Models, NewestPools, Offers, Pallet, PeriodClock, PoolUsers, Pools,
+    WeightInfo, Workers,
 };
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
-use frame_support::BoundedVec;
+use frame_support::{traits::Get, weights::Weight, BoundedVec};
 use genesisflow_primitives::{audit::MaxPoolSize, Balance, BlockNumber, ModelId};
 use scale_info::TypeInfo;
 
@@ -69,6 +71,24 @@ pub struct PoolMember<AccountId> {
     pub stake: Balance,
 }
 
+/// A model's audit pool as a submission found it.
+pub(crate) struct UsedPool {
+    /// Its period; none if nobody could be drawn.
+    pub period: Option<u32>,
+    /// How many candidates were looked at to make it; none if it had been made before.
+    pub looked_at: Option<u32>,
+}
+
+/// Whether a candidate becomes a member of a pool.
+enum PoolStanding {
+    /// Its offer or its stake has not been there for long enough.
+    None,
+    /// It could, but takes no jobs at the moment.
+    Chilled,
+    /// With this stake, in base units.
+    Member(Balance),
+}
+
 impl<T: Config> Pallet<T> {
     /// The period to which the present block belongs.
     pub(crate) fn current_period() -> u32 {
@@ -92,39 +112,58 @@ impl<T: Config> Pallet<T> {
         });
     }
 
-    /// Counts a new job as a user of its model's present pool, and returns the pool's period. None
-    /// if nobody could be drawn.
-    pub(crate) fn use_pool(model: ModelId) -> Option<u32> {
-        let period = Self::current_period();
-        if !Pools::<T>::contains_key(model, period) {
-            let members = Self::make_pool(model, period);
-            if members.is_empty() {
-                return None;
-            }
-            Self::forget_newest_pool(model);
-            Pools::<T>::insert(model, period, members);
-            NewestPools::<T>::insert(model, period);
-        }
-        PoolUsers::<T>::mutate(model, period, |users| *users = users.saturating_add(1));
-        Some(period)
+    /// What making the largest pool takes.
+    pub(crate) fn most_pool_weight() -> Weight {
+        T::WeightInfo::make_pool(<MaxPoolSize as Get<u32>>::get())
     }
 
-    /// Counts a job that is final as no user of its pool any more.
-    pub(crate) fn leave_pool(model: ModelId, period: u32) {
+    /// Counts a new job as a user of its model's present pool, which is made if need be.
+    pub(crate) fn use_pool(model: ModelId) -> UsedPool {
+        let period = Self::current_period();
+        let (members, looked_at) = match Pools::<T>::decode_len(model, period) {
+            Some(members) => (members, None),
+            None => {
+                let candidates = Candidates::<T>::get(model);
+                let looked_at = u32::try_from(candidates.len()).ok();
+                let (members, is_final) = Self::choose_members(model, &candidates, period);
+                let count = members.len();
+                // An empty pool is remembered, so that only the first job of a period looks for
+                // members; unless there is nobody to look at.
+                if count > 0 || (is_final && !candidates.is_empty()) {
+                    Self::forget_newest_pool(model);
+                    Pools::<T>::insert(model, period, members);
+                    NewestPools::<T>::insert(model, period);
+                }
+                (count, looked_at)
+            }
+        };
+        if members > 0 {
+            PoolUsers::<T>::mutate(model, period, |users| *users = users.saturating_add(1));
+        }
+        UsedPool {
+            period: (members > 0).then_some(period),
+            looked_at,
+        }
+    }
+
+    /// Counts a job that is final as no user of its pool any more. Returns whether the pool went
+    /// with it.
+    pub(crate) fn leave_pool(model: ModelId, period: u32) -> bool {
         let users = PoolUsers::<T>::get(model, period).saturating_sub(1);
         if users > 0 {
             PoolUsers::<T>::insert(model, period, users);
-            return;
+            return false;
         }
         PoolUsers::<T>::remove(model, period);
         let is_newest = NewestPools::<T>::get(model) == Some(period);
         if is_newest && period == Self::current_period() {
-            return;
+            return false;
         }
         Pools::<T>::remove(model, period);
         if is_newest {
             NewestPools::<T>::remove(model);
         }
+        true
     }
 
     /// The newest pool of a model is the newest no more: it stays only as long as jobs refer to it.
@@ -133,6 +172,22 @@ impl<T: Config> Pallet<T> {
             if PoolUsers::<T>::get(model, newest) == 0 {
                 Pools::<T>::remove(model, newest);
             }
+        }
+    }
+
+    /// With a model's last live job goes the note that nobody can be drawn. Returns whether there
+    /// was one.
+    pub(crate) fn forget_empty_pool(model: ModelId) -> bool {
+        if Models::<T>::get(model).is_some_and(|model| model.live_jobs > 1) {
+            return false;
+        }
+        match NewestPools::<T>::get(model) {
+            Some(period) if Pools::<T>::decode_len(model, period) == Some(0) => {
+                Pools::<T>::remove(model, period);
+                NewestPools::<T>::remove(model);
+                true
+            }
+            _ => false,
         }
     }
 
@@ -148,7 +203,11 @@ impl<T: Config> Pallet<T> {
         let period = Self::current_period();
         match Pools::<T>::get(model, period) {
             Some(members) => members.into_inner(),
-            None => Self::make_pool(model, period).into_inner(),
+            None => {
+                let candidates = Candidates::<T>::get(model);
+                let (members, _) = Self::choose_members(model, &candidates, period);
+                members.into_inner()
+            }
         }
     }
 
@@ -195,29 +254,45 @@ impl<T: Config> Pallet<T> {
         Workers::<T>::get(who).map_or(0, |worker| worker.bonded())
     }
 
-    /// Chooses the members of a model's pool for the present period.
-    fn make_pool(model: ModelId, period: u32) -> BoundedVec<PoolMember<T::AccountId>, MaxPoolSize> {
+    /// Chooses the members of a model's pool for the present period. Also returns whether the
+    /// choice would be the same for the rest of the period: nobody was left out for being chilled.
+    fn choose_members(
+        model: ModelId,
+        candidates: &[T::AccountId],
+        period: u32,
+    ) -> (BoundedVec<PoolMember<T::AccountId>, MaxPoolSize>, bool) {
         let mut members = BoundedVec::new();
-        for who in Candidates::<T>::get(model) {
-            let stake = Self::pool_stake(model, &who, period);
-            if stake > 0 {
-                // There are no more candidates than a pool has members.
-                let _ = members.try_push(PoolMember { who, stake });
+        let mut is_final = true;
+        for who in candidates {
+            match Self::standing_in_pool(model, who, period) {
+                PoolStanding::None => {}
+                PoolStanding::Chilled => is_final = false,
+                PoolStanding::Member(stake) => {
+                    // There are no more candidates than a pool has members.
+                    let _ = members.try_push(PoolMember {
+                        who: who.clone(),
+                        stake,
+                    });
+                }
             }
         }
-        members
+        (members, is_final)
     }
 
-    /// What an account weighs in a model's pool for the present period.
-    fn pool_stake(model: ModelId, who: &T::AccountId, period: u32) -> Balance {
+    fn standing_in_pool(model: ModelId, who: &T::AccountId, period: u32) -> PoolStanding {
         let long_enough = Offers::<T>::get(model, who)
             .is_some_and(|offer| offer.since.saturating_add(PERIODS_TO_JOIN) <= period);
         if !long_enough {
-            return 0;
+            return PoolStanding::None;
         }
-        Workers::<T>::get(who)
-            .filter(|worker| !worker.chilled)
-            .map_or(0, |worker: Worker<_>| worker.stake_for_pool(period))
+        let Some(worker) = Workers::<T>::get(who) else {
+            return PoolStanding::None;
+        };
+        match worker.stake_for_pool(period) {
+            0 => PoolStanding::None,
+            _ if worker.chilled => PoolStanding::Chilled,
+            stake => PoolStanding::Member(stake),
+        }
     }
 }
 

@@ -33,14 +33,16 @@ pub trait WeightInfo {
     fn submit_job(i: u32) -> Weight;
     /// An input of `i` bytes, with every condition set.
     fn submit_job_with(i: u32) -> Weight;
-    /// A job whose first worker was late.
+    /// A job that is not overdue.
     fn claim_job() -> Weight;
     /// An output of `o` bytes and evidence of `e` bytes.
     fn deliver(o: u32, e: u32) -> Weight;
-    /// The last job of a retired model.
+    /// A job that is not overdue, nor the last one of its model or pool.
     fn accept_result() -> Weight;
-    /// A job whose first worker was late.
+    /// A job that is not overdue, nor the last one of its model or pool.
     fn cancel_job() -> Weight;
+    /// What a job takes along that is the last one of its retired model and of its pool.
+    fn close_last() -> Weight;
     /// Any parameters.
     fn set_parameters() -> Weight;
     /// Looking at the agenda.
@@ -52,7 +54,7 @@ pub trait WeightInfo {
     fn on_idle_entry() -> Weight;
     /// A job that nobody claimed.
     fn on_idle_expire() -> Weight;
-    /// A job that nobody delivered.
+    /// A job that nobody delivered, for the first time.
     fn on_idle_late() -> Weight;
     /// A result that is paid.
     fn on_idle_settle() -> Weight;
@@ -66,12 +68,14 @@ pub trait WeightInfo {
     fn on_idle_outcome() -> Weight;
     /// The slashes of an audit.
     fn on_idle_slashes() -> Weight;
-    /// Checking whether a free call's sender has standing.
+    /// Checking whether a ballot's sender has standing.
     fn check_standing() -> Weight;
+    /// Checking whether a delivery's sender has standing.
+    fn check_deliver_standing() -> Weight;
     /// Recording what a block contributes to seeds.
     fn on_initialize() -> Weight;
-    /// Making a model's audit pool, on top of a submission.
-    fn make_pool() -> Weight;
+    /// Making a model's audit pool of `c` candidates, on top of a submission.
+    fn make_pool(c: u32) -> Weight;
     /// `dispute_result`.
     fn dispute_result() -> Weight;
     /// `commit_ballot`.
@@ -150,6 +154,9 @@ impl WeightInfo for () {
     fn cancel_job() -> Weight {
         rough(12, 16, 200)
     }
+    fn close_last() -> Weight {
+        rough(4, 8, 60)
+    }
     fn set_parameters() -> Weight {
         rough(1, 1, 20)
     }
@@ -183,6 +190,9 @@ impl WeightInfo for () {
     fn check_standing() -> Weight {
         rough(3, 0, 30)
     }
+    fn check_deliver_standing() -> Weight {
+        rough(1, 0, 10)
+    }
     fn on_idle_round() -> Weight {
         rough(20, 20, 200)
     }
@@ -192,8 +202,8 @@ impl WeightInfo for () {
     fn on_initialize() -> Weight {
         rough(1, 2, 10)
     }
-    fn make_pool() -> Weight {
-        rough(257, 1, 1_000)
+    fn make_pool(c: u32) -> Weight {
+        rough(2, 3, 20).saturating_add(rough(2, 0, 4).saturating_mul(c.into()))
     }
     fn dispute_result() -> Weight {
         rough(5, 5, 60)

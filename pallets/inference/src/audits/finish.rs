@@ -74,8 +74,8 @@ impl<T: Config> Pallet<T> {
         rejected: bool,
         at: BlockNumber,
     ) -> DispatchResult {
-        let OpenedJob { id, job, .. } = opened;
-        Self::close(*id, job, Some(&delivery))?;
+        Self::close(opened, Some(&delivery))?;
+        let OpenedJob { job, .. } = opened;
         let kept_until = at.saturating_add(job.terms.retention);
         job.state = if rejected {
             JobState::Rejected {

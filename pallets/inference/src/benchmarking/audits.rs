@@ -25,7 +25,12 @@ pub(super) const SALT: H256 = H256([9; 32]);
 
 /// As many candidates as there can be.
 pub(super) fn candidates<T: Config>(model: ModelId) {
-    for number in 0..MaxPoolSize::get() {
+    some_candidates::<T>(model, MaxPoolSize::get());
+}
+
+/// So many candidates.
+pub(super) fn some_candidates<T: Config>(model: ModelId, count: u32) {
+    for number in 0..count {
         worker_number::<T>("auditor", number, model);
     }
 }
@@ -44,20 +49,43 @@ pub(super) fn full_pool<T: Config>(model: ModelId) {
     NewestPools::<T>::insert(model, period);
 }
 
-/// The last job of a retired model with a full pool, claimed.
+/// A job with a full pool, claimed. Another one is on the same model and pool.
 pub(super) fn claimed_with_pool<T: Config>() -> (T::AccountId, JobId, T::AccountId, ModelId) {
     set_up::<T>();
-    let (owner, model) = model::<T>();
+    let (_, model) = model::<T>();
     candidates::<T>(model);
     full_pool::<T>(model);
     let worker = worker::<T>("worker", model);
+    let other = account_with_funds::<T>("other");
+    assert_ok!(Pallet::<T>::do_submit(other, request::<T>(model, 1)));
     let (requester, job) = job::<T>(model);
     assert_ok!(Pallet::<T>::do_claim(worker.clone(), job));
-    assert_ok!(Pallet::<T>::do_retire_model(owner, model));
     (requester, job, worker, model)
 }
 
-/// The same, delivered, with the largest result.
+/// A job with a full pool that nobody has claimed. Another one is on the same model and pool.
+pub(super) fn open_with_pool<T: Config>() -> (T::AccountId, JobId) {
+    set_up::<T>();
+    let (_, model) = model::<T>();
+    candidates::<T>(model);
+    full_pool::<T>(model);
+    let other = account_with_funds::<T>("other");
+    assert_ok!(Pallet::<T>::do_submit(other, request::<T>(model, 1)));
+    job::<T>(model)
+}
+
+/// Makes a job the last one of its model and of its pool.
+pub(super) fn make_last<T: Config>(job: JobId) {
+    for other in Jobs::<T>::iter_keys().filter(|id| *id != job) {
+        let requester = Jobs::<T>::get(other).expect("it exists").requester;
+        assert_ok!(Pallet::<T>::do_cancel(requester, other));
+    }
+    let model = Jobs::<T>::get(job).expect("it exists").model;
+    let owner = Models::<T>::get(model).expect("it exists").owner;
+    assert_ok!(Pallet::<T>::do_retire_model(owner, model));
+}
+
+/// A job with a full pool, delivered, with the largest result. It is not the last one.
 pub(super) fn delivered<T: Config>() -> (T::AccountId, JobId, T::AccountId, ModelId) {
     let (requester, job, worker, model) = claimed_with_pool::<T>();
     let output: Output = vec![b'a'; 16_384].try_into().expect("at most 16 KiB");

@@ -35,7 +35,7 @@ mod benchmarks {
         ));
         job::<T>(id);
         assert_ok!(Pallet::<T>::do_retire_model(former, id));
-        let owner = account_with_funds::<T>("owner");
+        let owner = signer::<T>("owner");
 
         #[extrinsic_call]
         _(RawOrigin::Signed(owner.clone()), manifest.into_inner());
@@ -47,6 +47,7 @@ mod benchmarks {
     fn retire_model() {
         set_up::<T>();
         let (owner, id) = model::<T>();
+        not_counted::<T>(&owner);
 
         #[extrinsic_call]
         _(RawOrigin::Signed(owner), id);
@@ -57,7 +58,7 @@ mod benchmarks {
     #[benchmark]
     fn register_worker() {
         set_up::<T>();
-        let who = account_with_funds::<T>("worker");
+        let who = signer::<T>("worker");
         let endpoint = vec![b'a'; 256];
 
         #[extrinsic_call]
@@ -71,6 +72,7 @@ mod benchmarks {
         set_up::<T>();
         let (_, model) = model::<T>();
         let who = worker::<T>("worker", model);
+        not_counted::<T>(&who);
 
         #[extrinsic_call]
         _(RawOrigin::Signed(who.clone()), GEN);
@@ -156,6 +158,7 @@ mod benchmarks {
             assert_ok!(Pallet::<T>::do_unbond(who.clone(), GEN));
         }
         go_to::<T>(T::MaxUnbondingChunks::get() + Parameters::default().unbonding_period);
+        not_counted::<T>(&who);
 
         #[extrinsic_call]
         _(RawOrigin::Signed(who.clone()));
@@ -169,7 +172,7 @@ mod benchmarks {
         set_up::<T>();
         let (_, model) = model::<T>();
         candidates::<T>(model);
-        let who = account_with_funds::<T>("worker");
+        let who = signer::<T>("worker");
         assert_ok!(Pallet::<T>::do_register_worker(
             who.clone(),
             200_000 * GEN,
@@ -190,6 +193,7 @@ mod benchmarks {
             worker_number::<T>("auditor", number, model);
         }
         let who = worker::<T>("worker", model);
+        not_counted::<T>(&who);
 
         #[extrinsic_call]
         _(RawOrigin::Signed(who.clone()), model);
@@ -203,7 +207,7 @@ mod benchmarks {
         let (_, model) = model::<T>();
         candidates::<T>(model);
         full_pool::<T>(model);
-        let who = account_with_funds::<T>("requester");
+        let who = signer::<T>("requester");
         let Request {
             input,
             max_output,
@@ -230,7 +234,7 @@ mod benchmarks {
         candidates::<T>(model);
         full_pool::<T>(model);
         let worker = worker::<T>("worker", model);
-        let who = account_with_funds::<T>("requester");
+        let who = signer::<T>("requester");
         let Request {
             input,
             max_output,
@@ -265,6 +269,7 @@ mod benchmarks {
         set_up::<T>();
         let (_, model) = model::<T>();
         let second = worker::<T>("second", model);
+        not_counted::<T>(&second);
         let (_, job) = job::<T>(model);
 
         #[extrinsic_call]
@@ -279,6 +284,7 @@ mod benchmarks {
     #[benchmark]
     fn deliver(o: Linear<0, 16_384>, e: Linear<0, 16_384>) {
         let (_, job, worker, _) = claimed_with_pool::<T>();
+        not_counted::<T>(&worker);
         let output = vec![b'a'; o as usize];
         let evidence = vec![0; e as usize];
 
@@ -296,35 +302,45 @@ mod benchmarks {
 
     #[benchmark]
     fn accept_result() {
-        let (requester, job, worker, model) = claimed_on_retired::<T>();
-        let output: Output = vec![b'a'; 16_384].try_into().expect("at most 16 KiB");
-        let evidence: EvidenceBytes = vec![0; 16_384].try_into().expect("at most 16 KiB");
-        assert_ok!(Pallet::<T>::do_deliver(
-            worker,
-            job,
-            output,
-            evidence,
-            result_claim(16_384)
-        ));
+        let (requester, job, _, _) = delivered::<T>();
+        to_review::<T>(job);
+        not_counted::<T>(&requester);
 
         #[extrinsic_call]
         _(RawOrigin::Signed(requester), job);
 
-        assert!(!Models::<T>::contains_key(model));
+        let status = Jobs::<T>::get(job).map(|job| job.state.status());
+        assert_eq!(status, Some(JobStatus::Settled));
     }
 
-    /// The last job of a retired model.
     #[benchmark]
     fn cancel_job() {
-        set_up::<T>();
-        let (owner, model) = model::<T>();
-        let (requester, job) = job::<T>(model);
-        assert_ok!(Pallet::<T>::do_retire_model(owner, model));
+        let (requester, job) = open_with_pool::<T>();
+        not_counted::<T>(&requester);
 
         #[extrinsic_call]
         _(RawOrigin::Signed(requester), job);
 
+        let status = Jobs::<T>::get(job).map(|job| job.state.status());
+        assert_eq!(status, Some(JobStatus::Cancelled));
+    }
+
+    /// A retired model and a pool that is not the newest any more, which go with their last job.
+    #[benchmark]
+    fn close_last() {
+        let (_, job, _, model) = claimed_with_pool::<T>();
+        make_last::<T>(job);
+        let period = Pallet::<T>::current_period();
+        go_to::<T>(1 + Parameters::default().pool_period);
+
+        #[block]
+        {
+            assert!(Pallet::<T>::leave_pool(model, period));
+            assert_eq!(Pallet::<T>::end_job_on_model(model), Ok(true));
+        }
+
         assert!(!Models::<T>::contains_key(model));
+        assert!(!Pools::<T>::contains_key(model, period));
     }
 
     #[benchmark]
@@ -384,13 +400,9 @@ mod benchmarks {
         assert!(Jobs::<T>::contains_key(job));
     }
 
-    /// The last job of a retired model.
     #[benchmark]
     fn on_idle_expire() {
-        set_up::<T>();
-        let (owner, model) = model::<T>();
-        let (_, job) = job::<T>(model);
-        assert_ok!(Pallet::<T>::do_retire_model(owner, model));
+        let (_, job) = open_with_pool::<T>();
         overdue::<T>(job);
 
         #[block]
@@ -398,7 +410,8 @@ mod benchmarks {
             assert_ok!(Pallet::<T>::do_step(job));
         }
 
-        assert!(!Models::<T>::contains_key(model));
+        let status = Jobs::<T>::get(job).map(|job| job.state.status());
+        assert_eq!(status, Some(JobStatus::Expired));
     }
 
     #[benchmark]
@@ -415,10 +428,9 @@ mod benchmarks {
         assert_eq!(status, Some(JobStatus::Open));
     }
 
-    /// The last job of a retired model, and of a pool that is not the newest any more.
     #[benchmark]
     fn on_idle_settle() {
-        let (_, job, _, model) = delivered::<T>();
+        let (_, job, _, _) = delivered::<T>();
         to_review::<T>(job);
         overdue::<T>(job);
 
@@ -427,7 +439,8 @@ mod benchmarks {
             assert_ok!(Pallet::<T>::do_step(job));
         }
 
-        assert!(!Models::<T>::contains_key(model));
+        let status = Jobs::<T>::get(job).map(|job| job.state.status());
+        assert_eq!(status, Some(JobStatus::Settled));
     }
 
     /// A record with an audit.
@@ -463,33 +476,30 @@ mod benchmarks {
         assert!(!BlockOutputs::<T>::contains_key(DueKey::from(1)));
     }
 
-    /// A pool of as many members as there can be, in the place of one that nobody needs.
+    /// A pool of all its candidates, in the place of one that nobody needs.
     #[benchmark]
-    fn make_pool() {
+    fn make_pool(c: Linear<1, 256>) {
         set_up::<T>();
         let (_, model) = model::<T>();
-        candidates::<T>(model);
+        some_candidates::<T>(model, c);
         go_to::<T>(1 + 2 * Parameters::default().pool_period);
         full_pool::<T>(model);
         go_to::<T>(1 + 3 * Parameters::default().pool_period);
 
         #[block]
         {
-            assert!(Pallet::<T>::use_pool(model).is_some());
+            assert_eq!(Pallet::<T>::use_pool(model).looked_at, Some(c));
         }
 
         let members = Pools::<T>::get(model, Pallet::<T>::current_period());
-        assert_eq!(
-            members.map(|members| members.len() as u32),
-            Some(MaxPoolSize::get())
-        );
+        assert_eq!(members.map(|members| members.len() as u32), Some(c));
     }
 
     #[benchmark]
     fn dispute_result() {
         let (_, job, _, _) = delivered::<T>();
         to_review::<T>(job);
-        let who = account_with_funds::<T>("disputer");
+        let who = signer::<T>("disputer");
 
         #[extrinsic_call]
         _(RawOrigin::Signed(who), job);
@@ -502,6 +512,7 @@ mod benchmarks {
     fn commit_ballot() {
         let (job, auditors) = in_appeal::<T>(Phase::Commit);
         let who = auditors[0].clone();
+        not_counted::<T>(&who);
 
         #[extrinsic_call]
         _(RawOrigin::Signed(who), job, H256::repeat_byte(1));
@@ -517,6 +528,7 @@ mod benchmarks {
     fn reveal_ballot() {
         let (job, auditors) = in_appeal::<T>(Phase::Reveal);
         let who = auditors[0].clone();
+        not_counted::<T>(&who);
 
         #[extrinsic_call]
         _(
@@ -536,6 +548,7 @@ mod benchmarks {
     #[benchmark]
     fn appeal_verdict() {
         let (requester, job) = decided::<T>(BALLOT);
+        not_counted::<T>(&requester);
 
         #[extrinsic_call]
         _(RawOrigin::Signed(requester), job);
@@ -596,11 +609,12 @@ mod benchmarks {
     #[benchmark]
     fn on_idle_outcome() {
         let (_, job) = decided::<T>(BALLOT);
+        make_last::<T>(job);
         overdue::<T>(job);
 
         #[block]
         {
-            Pallet::<T>::run_agenda(&mut WeightMeter::new());
+            assert_ok!(Pallet::<T>::do_step(job));
         }
 
         let status = Jobs::<T>::get(job).map(|job| job.state.status());
@@ -611,11 +625,12 @@ mod benchmarks {
     #[benchmark]
     fn on_idle_slashes() {
         let (job, _) = slashing::<T>();
+        make_last::<T>(job);
         overdue::<T>(job);
 
         #[block]
         {
-            Pallet::<T>::run_agenda(&mut WeightMeter::new());
+            assert_ok!(Pallet::<T>::do_step(job));
         }
 
         let status = Jobs::<T>::get(job).map(|job| job.state.status());
@@ -631,6 +646,16 @@ mod benchmarks {
         #[block]
         {
             assert_ok!(Pallet::<T>::check_reveal_standing(&who, job, BALLOT, SALT));
+        }
+    }
+
+    #[benchmark]
+    fn check_deliver_standing() {
+        let (_, job, worker, _) = claimed_with_pool::<T>();
+
+        #[block]
+        {
+            assert_ok!(Pallet::<T>::check_deliver_standing(&worker, job));
         }
     }
 

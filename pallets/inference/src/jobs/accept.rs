@@ -2,13 +2,13 @@
 
 use super::JobState;
 use crate::{Config, Error, Event, Pallet};
-use frame_support::ensure;
+use frame_support::{ensure, weights::Weight};
 use genesisflow_primitives::JobId;
 use sp_runtime::DispatchError;
 
 impl<T: Config> Pallet<T> {
-    /// Returns whether something was overdue for the job, which takes weight of its own.
-    pub(crate) fn do_accept(who: T::AccountId, id: JobId) -> Result<bool, DispatchError> {
+    /// Returns the weight of what it did besides.
+    pub(crate) fn do_accept(who: T::AccountId, id: JobId) -> Result<Weight, DispatchError> {
         let mut opened = Self::open_now(id)?;
         let was_overdue = opened.has_moved();
         ensure!(opened.job.requester == who, Error::<T>::NotRequester);
@@ -38,7 +38,8 @@ impl<T: Config> Pallet<T> {
             | JobState::Cancelled { .. }
             | JobState::Expired { .. } => return Err(Error::<T>::JobIsFinal.into()),
         }
+        let besides = Self::weight_besides(was_overdue, opened.was_last);
         Self::save(opened);
-        Ok(was_overdue)
+        Ok(besides)
     }
 }

@@ -2,13 +2,13 @@
 
 use super::{job_key, JobState};
 use crate::{Config, Error, Event, OpenJobs, Pallet};
-use frame_support::ensure;
+use frame_support::{ensure, weights::Weight};
 use genesisflow_primitives::JobId;
 use sp_runtime::DispatchError;
 
 impl<T: Config> Pallet<T> {
-    /// Returns whether something was overdue for the job, which takes weight of its own.
-    pub(crate) fn do_cancel(who: T::AccountId, id: JobId) -> Result<bool, DispatchError> {
+    /// Returns the weight of what it did besides.
+    pub(crate) fn do_cancel(who: T::AccountId, id: JobId) -> Result<Weight, DispatchError> {
         let mut opened = Self::open_now(id)?;
         let was_overdue = opened.has_moved();
         ensure!(opened.job.requester == who, Error::<T>::NotRequester);
@@ -26,11 +26,12 @@ impl<T: Config> Pallet<T> {
             | JobState::Cancelled { .. } => return Err(Error::<T>::JobIsFinal.into()),
         }
         OpenJobs::<T>::remove(opened.job.model, job_key(id));
-        let refund = Self::close(id, &mut opened.job, None)?;
+        let refund = Self::close(&mut opened, None)?;
         let kept_until = Self::now().saturating_add(opened.job.terms.retention);
         opened.job.state = JobState::Cancelled { kept_until };
+        let besides = Self::weight_besides(was_overdue, opened.was_last);
         Self::save(opened);
         Self::deposit_event(Event::JobCancelled { job: id, refund });
-        Ok(was_overdue)
+        Ok(besides)
     }
 }

@@ -2,13 +2,13 @@
 
 use super::{job_key, Claim, Job, JobState};
 use crate::{Claims, Config, Error, Event, Offers, OpenJobs, Pallet, Running, Workers};
-use frame_support::{ensure, traits::Get};
+use frame_support::{ensure, traits::Get, weights::Weight};
 use genesisflow_primitives::{pricing, BlockNumber, JobId, Usage};
 use sp_runtime::{DispatchError, DispatchResult};
 
 impl<T: Config> Pallet<T> {
-    /// Returns whether something was overdue for the job, which takes weight of its own.
-    pub(crate) fn do_claim(who: T::AccountId, id: JobId) -> Result<bool, DispatchError> {
+    /// Returns the weight of what it did besides.
+    pub(crate) fn do_claim(who: T::AccountId, id: JobId) -> Result<Weight, DispatchError> {
         let now = Self::now();
         let mut opened = Self::open_now(id)?;
         let was_overdue = opened.has_moved();
@@ -72,6 +72,7 @@ impl<T: Config> Pallet<T> {
             running.checked_add(1).ok_or(Error::<T>::AtCapacity)?,
         );
         Workers::<T>::insert(&who, worker);
+        let besides = Self::weight_besides(was_overdue, opened.was_last);
         Self::save(opened);
         Self::deposit_event(Event::JobClaimed {
             job: id,
@@ -82,7 +83,7 @@ impl<T: Config> Pallet<T> {
             exposure,
             deliver_by,
         });
-        Ok(was_overdue)
+        Ok(besides)
     }
 
     fn ensure_claimable(

@@ -1,9 +1,9 @@
 //! What every end of a job has in common: escrow that is left goes back, bytes that nobody needs
 //! any more are dropped with their deposit, the model counts one job less.
 
-use super::{Claim, Delivery, Job, JobState, OpenedJob};
+use super::{Claim, Delivery, JobState, OpenedJob};
 use crate::{Config, Event, Evidence, HoldReason, Inputs, Pallet, Workers};
-use genesisflow_primitives::{Balance, BlockNumber, JobId};
+use genesisflow_primitives::{Balance, BlockNumber};
 use sp_runtime::{DispatchError, DispatchResult};
 
 impl<T: Config> Pallet<T> {
@@ -46,8 +46,8 @@ impl<T: Config> Pallet<T> {
 
     /// Ends a job that nobody ran, at block `at`.
     pub(crate) fn expire(opened: &mut OpenedJob<T::AccountId>, at: BlockNumber) -> DispatchResult {
+        let refund = Self::close(opened, None)?;
         let OpenedJob { id, job, .. } = opened;
-        let refund = Self::close(*id, job, None)?;
         let kept_until = at.saturating_add(job.terms.retention);
         job.state = JobState::Expired { kept_until };
         Self::deposit_event(Event::JobExpired { job: *id, refund });
@@ -57,10 +57,12 @@ impl<T: Config> Pallet<T> {
     /// Returns what is left of the escrow, drops input and evidence, and returns the deposit of
     /// everything but the record and the output. Returns the amount of escrow.
     pub(crate) fn close(
-        id: JobId,
-        job: &mut Job<T::AccountId>,
+        opened: &mut OpenedJob<T::AccountId>,
         delivery: Option<&Delivery>,
     ) -> Result<Balance, DispatchError> {
+        let OpenedJob {
+            id, job, was_last, ..
+        } = opened;
         let refund = job.escrow;
         job.escrow = 0;
         Self::release(HoldReason::JobEscrow, &job.requester, refund)?;
@@ -79,12 +81,13 @@ impl<T: Config> Pallet<T> {
         job.deposit = kept;
         Self::release(HoldReason::JobDeposit, &job.requester, returned)?;
 
-        Inputs::<T>::remove(id);
-        Evidence::<T>::remove(id);
-        if let Some(period) = job.pool {
-            Self::leave_pool(job.model, period);
-        }
-        Self::end_job_on_model(job.model)?;
+        Inputs::<T>::remove(*id);
+        Evidence::<T>::remove(*id);
+        *was_last |= match job.pool {
+            Some(period) => Self::leave_pool(job.model, period),
+            None => Self::forget_empty_pool(job.model),
+        };
+        *was_last |= Self::end_job_on_model(job.model)?;
         Ok(refund)
     }
 

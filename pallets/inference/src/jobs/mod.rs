@@ -14,7 +14,7 @@ pub(crate) mod submit;
 pub(crate) use overdue::Step;
 pub use submit::Request;
 
-use crate::{Agenda, Audits, Config, Error, Inputs, Jobs, OpenJobs, Outputs, Pallet};
+use crate::{Agenda, Audits, Config, Error, Jobs, OpenJobs, Outputs, Pallet};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use genesisflow_primitives::{
     Attestation, Balance, BlockNumber, Fault, JobId, JobOptions, JobStatus, JobTerms, ModelId,
@@ -323,6 +323,8 @@ pub(crate) struct OpenedJob<AccountId> {
     pub job: Job<AccountId>,
     /// Where the agenda has it.
     listed: BlockNumber,
+    /// Whether it ended as the last one of a retired model or of an audit pool, which went with it.
+    pub was_last: bool,
 }
 
 impl<AccountId> OpenedJob<AccountId> {
@@ -344,6 +346,7 @@ impl<T: Config> Pallet<T> {
         Ok(OpenedJob {
             id,
             listed: job.state.due(),
+            was_last: false,
             job,
         })
     }
@@ -371,7 +374,9 @@ impl<T: Config> Pallet<T> {
 
     /// Writes a job back, and moves its entry in the agenda if its deadline changed.
     pub(crate) fn save(opened: OpenedJob<T::AccountId>) {
-        let OpenedJob { id, job, listed } = opened;
+        let OpenedJob {
+            id, job, listed, ..
+        } = opened;
         let due = job.state.due();
         if due != listed {
             Agenda::<T>::remove(crate::agenda::DueKey::from(listed), job_key(id));
@@ -385,7 +390,6 @@ impl<T: Config> Pallet<T> {
         let OpenedJob { id, listed, .. } = opened;
         Agenda::<T>::remove(crate::agenda::DueKey::from(listed), job_key(id));
         Jobs::<T>::remove(id);
-        Inputs::<T>::remove(id);
         Outputs::<T>::remove(id);
         Audits::<T>::remove(id);
     }

@@ -63,16 +63,18 @@ impl<T: Config> Pallet<T> {
     /// `progress_job`: one step of any kind, and the plain ones that follow from it. If more is
     /// overdue, the job is still in the agenda.
     pub(crate) fn do_progress(id: JobId) -> DispatchResult {
-        Self::make_steps(id, |next| next.is_plain())
+        Self::make_steps(id, |next| next.is_plain())?;
+        Ok(())
     }
 
-    /// One entry of the agenda: one step. If more is overdue, another entry follows.
-    pub(crate) fn do_step(id: JobId) -> DispatchResult {
+    /// One entry of the agenda: one step. If more is overdue, another entry follows. Returns whether
+    /// a model or a pool went with the job.
+    pub(crate) fn do_step(id: JobId) -> Result<bool, DispatchError> {
         Self::make_steps(id, |_| false)
     }
 
     /// Makes a step, and those that follow as long as they are overdue and `goes_on` says so.
-    fn make_steps(id: JobId, goes_on: impl Fn(Step) -> bool) -> DispatchResult {
+    fn make_steps(id: JobId, goes_on: impl Fn(Step) -> bool) -> Result<bool, DispatchError> {
         let mut opened = Self::open(id)?;
         let now = Self::now();
         ensure!(opened.job.state.due() <= now, Error::<T>::NothingDue);
@@ -83,11 +85,12 @@ impl<T: Config> Pallet<T> {
         {
             kept = Self::step(&mut opened)?;
         }
+        let was_last = opened.was_last;
         match kept {
             Kept::Kept => Self::save(opened),
             Kept::Dropped => Self::remove(opened),
         }
-        Ok(())
+        Ok(was_last)
     }
 
     /// Applies to a job all that is overdue at `now`. None if that ended with its record.

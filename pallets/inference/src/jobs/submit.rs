@@ -3,8 +3,8 @@
 
 use super::{Directed, Job, JobState};
 use crate::{
-    models::Model, Config, Error, Event, HoldReason, Inputs, MarketParameters, Models, NextJobId,
-    Pallet, Pools, Workers,
+    models::Model, pools::UsedPool, Config, Error, Event, HoldReason, Inputs, MarketParameters,
+    Models, NextJobId, Pallet, Workers,
 };
 use alloc::vec::Vec;
 use frame_support::ensure;
@@ -73,11 +73,12 @@ impl Deposit {
 }
 
 impl<T: Config> Pallet<T> {
-    /// Returns whether an audit pool had to be made, which takes weight of its own.
+    /// Returns how many candidates for an audit pool were looked at, if it had to be made: that takes
+    /// weight of its own.
     pub(crate) fn do_submit(
         requester: T::AccountId,
         request: Request<T::AccountId>,
-    ) -> Result<bool, DispatchError> {
+    ) -> Result<Option<u32>, DispatchError> {
         let now = Self::now();
         let crate::ParameterSet {
             revision,
@@ -106,8 +107,10 @@ impl<T: Config> Pallet<T> {
         Self::hold(HoldReason::JobEscrow, &requester, request.max_fee)?;
         Self::hold(HoldReason::JobDeposit, &requester, held)?;
 
-        let made_pool = !Pools::<T>::contains_key(request.model, Self::current_period());
-        let pool = Self::use_pool(request.model);
+        let UsedPool {
+            period: pool,
+            looked_at,
+        } = Self::use_pool(request.model);
         Self::check_auditors(&request, &requester, pool)?;
         let claim_by = now.saturating_add(open_window);
         let replay_blocks = model
@@ -178,7 +181,7 @@ impl<T: Config> Pallet<T> {
             max_fee,
             claim_by,
         });
-        Ok(made_pool)
+        Ok(looked_at)
     }
 
     fn check_input(input: &Input) -> Result<u32, DispatchError> {

@@ -50,11 +50,47 @@ fn a_worker_is_in_the_pool_after_a_whole_period_with_stake_and_offer() {
 }
 
 #[test]
-fn a_job_without_auditors_leaves_no_trace_of_a_pool() {
+fn that_nobody_can_be_drawn_is_found_out_once_in_a_period_and_charged_once() {
     market(|| {
+        let candidates = Candidates::<Test>::get(model()).len() as u32;
+        assert_eq!(Inference::use_pool(model()).looked_at, Some(candidates));
+        assert_eq!(Inference::use_pool(model()).looked_at, None);
+        let id = submit();
+        assert_eq!(job(id).pool, None);
+        assert_eq!(Inference::pool(model(), 0), []);
+        assert_eq!(PoolUsers::<Test>::iter_keys().count(), 0);
+
+        // The next pool takes the place of the empty one.
+        run_to(2 * PERIOD);
+        assert_eq!(Inference::use_pool(model()).looked_at, Some(candidates));
+        assert_eq!(Pools::<Test>::iter_keys().count(), 1);
+        assert_eq!(NewestPools::<Test>::get(model()), Some(2));
+        Inference::leave_pool(model(), 2);
+    });
+}
+
+#[test]
+fn an_empty_pool_is_made_again_if_a_candidate_was_only_chilled() {
+    market(|| {
+        run_to(2 * PERIOD);
+        for who in [BOB, CAROL] {
+            assert_ok!(Inference::chill(signed(who)));
+        }
+        assert_eq!(job(submit()).pool, None);
+        assert_ok!(Inference::activate(signed(BOB)));
+        assert_eq!(pool_of(submit()), [(BOB, STAKE)]);
+    });
+}
+
+#[test]
+fn without_candidates_nothing_is_kept() {
+    new_chain().execute_with(|| {
+        assert_ok!(Inference::register_model(
+            signed(DAVE),
+            registration(&manifest())
+        ));
         submit();
         assert_eq!(Pools::<Test>::iter_keys().count(), 0);
-        assert_eq!(PoolUsers::<Test>::iter_keys().count(), 0);
         assert_eq!(NewestPools::<Test>::iter_keys().count(), 0);
     });
 }

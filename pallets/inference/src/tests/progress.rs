@@ -3,7 +3,11 @@
 use crate::{
     mock::*, primitives::*, weights::WeightInfo, workers::StakeHistory, Agenda, Error, Workers,
 };
-use frame_support::{assert_ok, weights::Weight};
+use frame_support::{
+    assert_ok,
+    traits::Hooks,
+    weights::{Weight, WeightMeter},
+};
 use sp_runtime::traits::BadOrigin;
 
 #[test]
@@ -153,7 +157,8 @@ fn on_idle_with_room_for_one_job_moves_one_a_block_earliest_first() {
         let jobs: Vec<_> = (0..4).map(|_| submit()).collect();
         let one = <() as WeightInfo>::on_idle_base()
             .saturating_add(<() as WeightInfo>::on_idle_entry())
-            .saturating_add(<() as WeightInfo>::on_idle_expire());
+            .saturating_add(<() as WeightInfo>::on_idle_expire())
+            .saturating_add(<() as WeightInfo>::close_last());
         jump_to(30);
         for done in 1..=4 {
             let used = idle(one);
@@ -165,6 +170,69 @@ fn on_idle_with_room_for_one_job_moves_one_a_block_earliest_first() {
             assert_eq!(expired, done);
             assert_eq!(status(jobs[done - 1]), JobStatus::Expired, "earliest first");
         }
+    });
+}
+
+#[test]
+fn a_backlog_is_worked_off_in_blocks_that_leave_no_room_for_on_idle() {
+    market(|| {
+        let jobs: Vec<_> = (0..8).map(|_| submit()).collect();
+        let open = |jobs: &[JobId]| {
+            let open = |job: &&JobId| status(**job) == JobStatus::Open;
+            jobs.iter().filter(open).count()
+        };
+        let poll = |limit: Weight| {
+            let mut meter = WeightMeter::with_limit(limit);
+            Inference::on_poll(now(), &mut meter);
+            meter.consumed()
+        };
+        let look = <() as WeightInfo>::on_idle_base();
+
+        // Due in this block, whose on_idle is still to come.
+        jump_to(22);
+        assert_eq!(poll(Weight::MAX), look);
+        assert_eq!(open(&jobs), 8);
+
+        // It had no room, and neither have those that follow.
+        jump_to(23);
+        let two = <() as WeightInfo>::on_idle_entry()
+            .saturating_add(<() as WeightInfo>::on_idle_expire())
+            .saturating_mul(2)
+            .saturating_add(<() as WeightInfo>::close_last())
+            .saturating_add(look.saturating_mul(2));
+        let used = poll(two);
+        assert!(used.all_lte(two), "on_poll used more than it was given");
+        assert_eq!(open(&jobs), 6);
+        assert_eq!(open(&jobs[..2]), 0, "earliest first");
+        jump_to(24);
+        let used = poll(Weight::MAX);
+        let kept = Inference::kept_for_agenda();
+        assert!(
+            used.all_lte(kept.saturating_add(look)),
+            "on_poll took too much"
+        );
+        assert_eq!(open(&jobs), 0);
+    });
+}
+
+#[test]
+fn on_idle_leaves_the_rest_of_an_empty_block_alone() {
+    market(|| {
+        // More than fits in what on_idle may take.
+        let one =
+            <() as WeightInfo>::on_idle_entry().saturating_add(<() as WeightInfo>::on_idle_drop());
+        let most = Inference::most_on_idle();
+        let fit = most.ref_time() / one.ref_time();
+        for _ in 0..fit + 10 {
+            let job = submit();
+            assert_ok!(Inference::cancel_job(signed(ALICE), job));
+        }
+        jump_to(100);
+        assert!(idle(Weight::MAX).all_lte(most));
+        let left = crate::Jobs::<Test>::iter_keys().count();
+        assert!((10..20).contains(&left), "{left} jobs are left");
+        idle(Weight::MAX);
+        assert_eq!(crate::Jobs::<Test>::iter_keys().count(), 0);
     });
 }
 
