@@ -1,20 +1,69 @@
 #!/usr/bin/env bash
-# Measures the market's calls on this machine and writes their weights to
-# runtime/src/weights/pallet_inference.rs. Run it on the hardware that
-# validators are asked to have. STEPS and REPEAT change the effort.
+# Measures on this machine what the market's calls take, and writes it to runtime/src/weights/; and
+# what reads and writes of storage take, to compare with what is charged for them. Then fills blocks with the dearest calls and sees
+# whether they fit. Run it on the hardware that validators are asked to have, while it does nothing
+# else. See docs/weights.md.
+#
+# Usage: scripts/weights.sh [STEP…]      without a step: all of them, in this order
+#   prepare   compile the measuring program, and the runtime with its benchmarks
+#   calls     measure the calls        (STEPS, REPEAT: effort; SECONDS_A_RUN: stop after so long,
+#                                       the next run goes on)
+#   storage   measure the database     (ENTRIES: how many; it lies in the target folder)
+#   runtime   compile the runtime as nodes run it, with the new weights
+#   blocks    fill blocks
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+[ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
 
-# `check` runs the build script, which compiles the wasm: all that is needed here.
-# The wasm lands where the ordinary one lies, so the next build must make that again.
-trap 'touch runtime/build.rs' EXIT
-cargo check --release --locked -p genesisflow-runtime --features runtime-benchmarks
 target_dir=$(cargo metadata --format-version 1 --no-deps --locked | node -p 'JSON.parse(require("fs").readFileSync(0)).target_directory')
-wasm=$(mktemp --suffix=.wasm)
-trap 'touch runtime/build.rs; rm -f "$wasm"' EXIT
-cp "$target_dir/release/wbuild/genesisflow-runtime/genesisflow_runtime.compact.compressed.wasm" "$wasm"
+wasm="$target_dir/release/wbuild/genesisflow-runtime/genesisflow_runtime.compact.compressed.wasm"
+tool="$target_dir/release/genesisflow-weights"
+work="$target_dir/weights"
+mkdir -p "$work"
 
-cargo run --release --locked -p genesisflow-weights -- \
-  --runtime "$wasm" --steps "${STEPS:-20}" --repeat "${REPEAT:-10}" \
-  --output runtime/src/weights/pallet_inference.rs
-cargo fmt -p genesisflow-runtime
+prepare() {
+  # All of the workspace's features, as other builds use them: else most crates are compiled anew.
+  SKIP_WASM_BUILD=1 cargo build --release --locked --workspace --bin genesisflow-weights
+  # `check` runs the build script, which compiles the wasm: all that is needed here. The wasm lands
+  # where the ordinary one lies, so the next build must make that again.
+  unset SKIP_WASM_BUILD
+  touch runtime/build.rs
+  cargo check --release --locked -p genesisflow-runtime --features runtime-benchmarks
+  mv "$wasm" "$work/benchmarks.wasm"
+  touch runtime/build.rs
+  rm -rf "$work/parts"
+}
+
+calls() {
+  local limit=()
+  [ -z "${SECONDS_A_RUN:-}" ] || limit=(--seconds "$SECONDS_A_RUN")
+  "$tool" calls --runtime "$work/benchmarks.wasm" --steps "${STEPS:-20}" --repeat "${REPEAT:-10}" \
+    --parts "$work/parts" "${limit[@]}" --output runtime/src/weights/pallet_inference.rs
+  cargo fmt -p genesisflow-runtime
+}
+
+storage() {
+  "$tool" storage --base "$work" --entries "${ENTRIES:-1000000}" --output "$work/storage.rs"
+}
+
+runtime() {
+  touch runtime/build.rs
+  cargo build --release --locked --workspace --bin genesisflow-weights
+  cp "$wasm" "$work/runtime.wasm"
+}
+
+blocks() {
+  "$tool" blocks --runtime "$work/runtime.wasm"
+}
+
+steps=("$@")
+[ $# -gt 0 ] || steps=(prepare calls storage runtime blocks)
+for step in "${steps[@]}"; do
+  case $step in
+    prepare | calls | storage | runtime | blocks) "$step" ;;
+    *)
+      echo "unknown step '$step': one of prepare, calls, storage, runtime, blocks" >&2
+      exit 2
+      ;;
+  esac
+done

@@ -34,43 +34,57 @@ pub struct Function {
     pub tracked: Vec<BenchmarkResult>,
 }
 
-/// Measures every benchmark of `pallet` on the state of a genesis preset.
-///
-/// # Errors
-/// If the wasm has no benchmarks, or one of them fails.
-pub fn measure(
-    wasm: &[u8],
-    preset: &str,
-    pallet: &str,
-    steps: u32,
-    repeat: u32,
-) -> Result<Vec<Function>> {
-    let runtime = Runtime::new(wasm, preset)?;
-    // The answer goes on with facts about storage, which only proofs need.
-    let lists: Vec<BenchmarkList> = runtime
-        .call(
-            &runtime.untracked,
-            "Benchmark_benchmark_metadata",
-            &false.encode(),
-        )
-        .context("no benchmarks: the runtime was built without the feature runtime-benchmarks")?;
-    let list = lists
-        .into_iter()
-        .find(|list| list.pallet == pallet.as_bytes())
-        .ok_or_else(|| anyhow!("the runtime has no benchmarks of {pallet}"))?;
+/// The benchmarks of a pallet, on the state of a genesis preset.
+pub struct Benchmarks<'a> {
+    runtime: Runtime<'a>,
+    list: BenchmarkList,
+}
 
-    let total = list.benchmarks.len();
-    let mut functions = Vec::with_capacity(total);
-    for (index, benchmark) in list.benchmarks.iter().enumerate() {
-        let name = String::from_utf8(benchmark.name.clone()).context("a name is not UTF-8")?;
-        eprintln!("[{}/{total}] {name}", index + 1);
-        functions.push(
-            runtime
-                .measure_one(&list, benchmark, steps, repeat)
-                .with_context(|| format!("benchmark {name}"))?,
-        );
+impl<'a> Benchmarks<'a> {
+    /// Those of `pallet` in the compiled runtime `wasm`.
+    ///
+    /// # Errors
+    /// If the wasm has none.
+    pub fn open(wasm: &'a [u8], preset: &str, pallet: &str) -> Result<Self> {
+        let runtime = Runtime::new(wasm, preset)?;
+        // The answer goes on with facts about storage, which only proofs need.
+        let lists: Vec<BenchmarkList> = runtime
+            .call(
+                &runtime.untracked,
+                "Benchmark_benchmark_metadata",
+                &false.encode(),
+            )
+            .context(
+                "no benchmarks: the runtime was built without the feature runtime-benchmarks",
+            )?;
+        let list = lists
+            .into_iter()
+            .find(|list| list.pallet == pallet.as_bytes())
+            .ok_or_else(|| anyhow!("the runtime has no benchmarks of {pallet}"))?;
+        Ok(Self { runtime, list })
     }
-    Ok(functions)
+
+    /// Their names.
+    pub fn names(&self) -> Vec<String> {
+        let name = |benchmark: &BenchmarkMetadata| String::from_utf8_lossy(&benchmark.name).into();
+        self.list.benchmarks.iter().map(name).collect()
+    }
+
+    /// Measures one of them.
+    ///
+    /// # Errors
+    /// If there is none of that name, or it fails.
+    pub fn measure(&self, name: &str, steps: u32, repeat: u32) -> Result<Function> {
+        let benchmark = self
+            .list
+            .benchmarks
+            .iter()
+            .find(|benchmark| benchmark.name == name.as_bytes())
+            .ok_or_else(|| anyhow!("no benchmark is called {name}"))?;
+        self.runtime
+            .measure_one(&self.list, benchmark, steps, repeat)
+            .with_context(|| format!("benchmark {name}"))
+    }
 }
 
 struct Runtime<'a> {

@@ -1,15 +1,12 @@
 //! Turns measurements into the source of a `WeightInfo`.
 
-use crate::measure::Function;
+use crate::{measure::Function, storage::Figures};
 use anyhow::{anyhow, Result};
 use frame_benchmarking::{Analysis, BenchmarkResult, BenchmarkSelector};
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
-/// Rust source that implements `WeightInfo` of `pallet` with what was measured.
-///
-/// # Errors
-/// If the measurements of a function have no regression.
-pub fn render(pallet: &str, functions: &[Function], steps: u32, repeat: u32) -> Result<String> {
+/// Rust source that implements `WeightInfo` of `pallet` with functions from [`function`], by name.
+pub fn file(pallet: &str, functions: &BTreeMap<String, String>, steps: u32, repeat: u32) -> String {
     let mut source = format!(
         "//! Weights of `{pallet}`, measured. Do not edit: run `scripts/weights.sh`.\n\
          //!\n\
@@ -21,16 +18,36 @@ pub fn render(pallet: &str, functions: &[Function], steps: u32, repeat: u32) -> 
          impl<T: frame_system::Config> {pallet}::WeightInfo for WeightInfo<T> {{\n",
         processor()
     );
-    let mut functions: Vec<_> = functions.iter().collect();
-    functions.sort_by(|a, b| a.name.cmp(&b.name));
-    for function in functions {
-        source.push_str(&render_function(function)?);
-    }
+    functions.values().for_each(|text| source.push_str(text));
     source.push_str("}\n");
-    Ok(source)
+    source
 }
 
-fn render_function(function: &Function) -> Result<String> {
+/// Rust source of what reads and writes of storage cost.
+pub fn storage(figures: &Figures, entries: u64) -> String {
+    format!(
+        "//! What storage costs, measured. Do not edit: run `scripts/weights.sh`.\n\
+         //!\n\
+         //! ParityDB with {entries} entries, on {}.\n\n\
+         use frame_support::{{parameter_types, weights::RuntimeDbWeight}};\n\n\
+         parameter_types! {{\n\
+         /// One read and one write, in picoseconds.\n\
+         pub const StorageWeight: RuntimeDbWeight = RuntimeDbWeight {{\n\
+         read: {},\n\
+         write: {},\n\
+         }};\n\
+         }}\n",
+        processor(),
+        figures.read.saturating_mul(1_000),
+        figures.write.saturating_mul(1_000),
+    )
+}
+
+/// Rust source of one function of `WeightInfo`.
+///
+/// # Errors
+/// If its measurements have no regression.
+pub fn function(function: &Function) -> Result<String> {
     let time = fit(function, &function.timed, BenchmarkSelector::ExtrinsicTime)?;
     let reads = fit(function, &function.tracked, BenchmarkSelector::Reads)?;
     let writes = fit(function, &function.tracked, BenchmarkSelector::Writes)?;
@@ -150,7 +167,7 @@ mod tests {
         let results: Vec<_> = (0..5)
             .map(|i| result(i * 10, 1_000 + 20 * u128::from(i), 3))
             .collect();
-        let source = render_function(&Function {
+        let source = super::function(&Function {
             name: "submit".into(),
             components: vec![("i".into(), 0, 40)],
             timed: results.clone(),
