@@ -115,6 +115,20 @@ FAMILIES = {
             **COMMON,
         ),
     ),
+    # Llama with a tied head and three query heads for each key head.
+    "smollm2": (
+        LlamaForCausalLM,
+        LlamaConfig(
+            hidden_size=96,
+            intermediate_size=128,
+            num_attention_heads=3,
+            num_key_value_heads=1,
+            vocab_size=80,
+            tie_word_embeddings=True,
+            rope_parameters={"rope_type": "default", "rope_theta": 100000.0},
+            **COMMON,
+        ),
+    ),
 }
 
 

@@ -17,6 +17,27 @@ use super::methods::pay;
 /// The filter's name. A template that calls it gets its own value back.
 pub(super) const NAME: &str = "__weigh";
 
+/// Filters and tests that look at a value from outside only. They need no weighing, which the
+/// interpreter would take for the making of another list, at half a step for each item.
+const LOOKS: [&str; 16] = [
+    "count",
+    "default",
+    "defined",
+    "false",
+    "first",
+    "float",
+    "integer",
+    "iterable",
+    "length",
+    "mapping",
+    "none",
+    "number",
+    "sequence",
+    "string",
+    "true",
+    "undefined",
+];
+
 /// Most that one value may weigh, in bytes: its texts, and [`SLOT`] for each item.
 const MAX_WEIGHT: usize = 16 << 20;
 const SLOT: usize = 32;
@@ -31,7 +52,8 @@ pub(super) fn weigh(state: &State, value: Value) -> Result<Value, Error> {
     if value.as_object().is_some() {
         let mut left = MAX_WEIGHT;
         walk(&value, 0, &mut left)?;
-        pay(state, (MAX_WEIGHT - left) / SLOT)?;
+        // A step for 256 items: long conversations are asked for their length again and again.
+        pay(state, (MAX_WEIGHT - left) / SLOT / 4)?;
     }
     Ok(value)
 }
@@ -208,7 +230,7 @@ fn inner<'a>(expression: &Expr<'a>) -> Expr<'a> {
         }
         Expr::Slice(e) => Expr::Slice(Spanned::new(
             ast::Slice {
-                expr: operand(&e.expr),
+                expr: inner(&e.expr),
                 start: e.start.as_ref().map(inner),
                 stop: e.stop.as_ref().map(inner),
                 step: e.step.as_ref().map(inner),
@@ -253,17 +275,26 @@ fn inner<'a>(expression: &Expr<'a>) -> Expr<'a> {
             span,
         )),
         Expr::Filter(e) => {
+            let looks = e.name != "string" && LOOKS.contains(&e.name);
             let node = Filter {
                 name: e.name,
-                expr: e.expr.as_ref().map(operand),
+                expr: e
+                    .expr
+                    .as_ref()
+                    .map(|e| if looks { inner(e) } else { operand(e) }),
                 args: arguments(&e.args),
             };
             Expr::Filter(Spanned::new(node, span))
         }
         Expr::Test(e) => {
+            let looks = LOOKS.contains(&e.name);
             let node = ast::Test {
                 name: e.name,
-                expr: operand(&e.expr),
+                expr: if looks {
+                    inner(&e.expr)
+                } else {
+                    operand(&e.expr)
+                },
                 args: arguments(&e.args),
             };
             Expr::Test(Spanned::new(node, span))

@@ -26,6 +26,8 @@ fn templates_that_loop_or_hoard_memory_are_refused() {
         "{% set ns = namespace(s='x') %}{% for i in range(60) %}{% set ns.s = ns.s + ns.s %}{% endfor %}".into(),
         "{% set ns = namespace(l=[1]) %}{% for i in range(60) %}{% set ns.l = ns.l + ns.l %}{% endfor %}{{ ns.l|length }}{{ ns.l|list|length }}".into(),
         "{% set ns = namespace(l=[1]) %}{% set ns.me = ns %}{{ ns }}".into(),
+        "{% set ns = namespace(l=[1]) %}{% for i in range(60) %}{% set ns.l = ns.l * 9 %}{% endfor %}{{ ns.l|length }}".into(),
+        "{% set l = [1] * 90000000 %}{{ l[1:80000000]|length }}{{ l[1:80000000]|join }}".into(),
         "{{ 'x' * 99999999 }}".into(),
         "{{ 'x' * 9999999999999 }}".into(),
         "{{ ('x' * 20000).replace('', 'x' * 20000) }}".into(),
@@ -124,4 +126,30 @@ fn long_messages_render_within_the_steps() {
     let measured = run(0, || template.render(&messages).unwrap().len());
     assert!(measured.outcome.unwrap() > 800_000);
     assert!(measured.peak < MEMORY);
+}
+
+/// Templates that look back at the whole conversation in every turn still end.
+#[test]
+fn long_conversations_render_within_the_steps() {
+    let _turn = turn();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/chats/chats.json");
+    let families: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let messages: Vec<Message> = (0..2001)
+        .map(|turn| Message {
+            role: ["user", "assistant"][turn % 2].into(),
+            content: format!("turn {turn}"),
+        })
+        .collect();
+    for (name, family) in families.as_object().unwrap() {
+        let special = ["bos_token", "eos_token"]
+            .into_iter()
+            .filter_map(|key| Some((key.to_owned(), family[key].as_str()?.to_owned())));
+        let source = family["template"].as_str().unwrap().to_owned();
+        let template = ChatTemplate::new(source, special.collect()).unwrap();
+        let measured = run(0, || template.render(&messages));
+        let rendered = measured.outcome.unwrap();
+        let text = rendered.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(text.contains("turn 2000"), "{name}");
+    }
 }
