@@ -155,7 +155,7 @@ fn replacement(random: &mut Random, old: &Value) -> Value {
     let nested = |depth: usize| (0..depth).fold(json!(1), |inner, _| json!([inner]));
     match random.below(14) {
         0 => Value::Null,
-        1 => json!(random.bits() % 2 == 0),
+        1 => json!(random.below(2) == 0),
         2 | 3 => json!(random.pick(&EXTREMES)),
         4 => json!(-1),
         5 => json!(random.pick(&[1e308, -0.0, 1e-320, 0.5])),
