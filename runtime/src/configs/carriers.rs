@@ -4,9 +4,13 @@
 use crate::{AccountId, Address, Multisig, Proxy, Runtime, RuntimeCall};
 use alloc::{vec, vec::Vec};
 use codec::Encode;
-use frame_support::traits::InstanceFilter;
-use pallet_inference::extension::Carriers;
+use frame_support::traits::{Get, InstanceFilter};
+use pallet_inference::extension::{Carriers, MAX_CARRIED};
 use sp_runtime::traits::{BlakeTwo256, Hash, StaticLookup};
+
+/// Most calls of one batch that are looked at: one more than any wrapper may carry, so that the
+/// batch is refused, and its length costs nothing.
+const LOOKED_AT: usize = MAX_CARRIED as usize + 1;
 
 /// The wrappers of this runtime.
 pub struct Wrappers;
@@ -19,7 +23,7 @@ impl Carriers<Runtime> for Wrappers {
         match call {
             RuntimeCall::Proxy(call) => carried_by_proxy(who, call),
             RuntimeCall::Utility(call) => carried_by_utility(who, call),
-            RuntimeCall::Multisig(call) => Some(carried_by_multisig(who, call)),
+            RuntimeCall::Multisig(call) => carried_by_multisig(who, call),
             // The key of root may do what it likes, and nobody else gets further than this.
             RuntimeCall::Sudo(_) => {
                 (pallet_sudo::Key::<Runtime>::get().as_ref() == Some(who)).then(Vec::new)
@@ -77,7 +81,8 @@ fn carried_by_utility<'a>(
     use pallet_utility::Call;
     match call {
         Call::batch { calls } | Call::batch_all { calls } | Call::force_batch { calls } => {
-            Some(calls.iter().map(|call| (who.clone(), call)).collect())
+            let looked_at = calls.iter().take(LOOKED_AT);
+            Some(looked_at.map(|call| (who.clone(), call)).collect())
         }
         Call::if_else { main, fallback } => Some(vec![
             (who.clone(), main.as_ref()),
@@ -97,19 +102,22 @@ fn carried_by_utility<'a>(
 fn carried_by_multisig<'a>(
     who: &AccountId,
     call: &'a pallet_multisig::Call<Runtime>,
-) -> Vec<(AccountId, &'a RuntimeCall)> {
+) -> Option<Vec<(AccountId, &'a RuntimeCall)>> {
     let pallet_multisig::Call::as_multi_threshold_1 {
         other_signatories,
         call,
     } = call
     else {
-        return Vec::new();
+        return Some(Vec::new());
     };
+    // More than the multisig pallet takes: not worth sorting.
+    let most: u32 = <Runtime as pallet_multisig::Config>::MaxSignatories::get();
+    (other_signatories.len() < most as usize).then_some(())?;
     let mut signatories = other_signatories.clone();
     signatories.push(who.clone());
     signatories.sort();
     let account = Multisig::multi_account_id(&signatories, 1);
-    vec![(account, call.as_ref())]
+    Some(vec![(account, call.as_ref())])
 }
 
 fn account(address: &Address) -> Option<AccountId> {

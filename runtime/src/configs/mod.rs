@@ -3,6 +3,7 @@
 mod accounts;
 mod carriers;
 mod consensus;
+mod filter;
 mod governance;
 mod market;
 mod system;
@@ -10,5 +11,6 @@ mod system;
 pub use accounts::{ProxyType, TreasuryAccount};
 pub use carriers::Wrappers;
 pub use consensus::BABE_GENESIS_EPOCH_CONFIG;
+pub use filter::NoPureProxies;
 pub use market::AuditPotAccount;
 pub use system::{RuntimeBlockLength, RuntimeBlockWeights};
