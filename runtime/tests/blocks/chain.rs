@@ -34,9 +34,12 @@ pub struct Chain {
     slot: u64,
 }
 
+/// Keys and values of the state's trie, with their reference counts.
+type RawState = Vec<(Vec<u8>, (Vec<u8>, i32))>;
+
 /// A chain at rest, to begin with as often as needed.
 pub struct Snapshot {
-    state: Vec<(Vec<u8>, (Vec<u8>, i32))>,
+    state: RawState,
     root: H256,
     parent: H256,
     number: u32,

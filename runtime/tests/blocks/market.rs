@@ -185,7 +185,7 @@ fn vote(
         },
         // Some hide what they have said.
         (Phase::Reveal, Said::Committed(_))
-            if dice.percent(70) && mixed(&[id, number_of(who), 5]) % 12 > 0 =>
+            if dice.percent(70) && !mixed(&[id, number_of(who), 5]).is_multiple_of(12) =>
         {
             Call::reveal_ballot {
                 job: id,

@@ -151,7 +151,7 @@ impl Chain {
     fn apply(&mut self, call: Call) -> bool {
         let height = self.height;
         let mut audited = |job, act: &mut dyn FnMut(&mut FakeAudit) -> bool| {
-            self.audits.get_mut(&job).is_some_and(|audit| act(audit))
+            self.audits.get_mut(&job).is_some_and(&mut *act)
         };
         match call {
             Call::Commit(job, commitment) => {
