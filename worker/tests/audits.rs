@@ -210,6 +210,8 @@ async fn a_cheat_is_found_rejected_and_slashed_and_nobody_else_loses() {
     }
     assert_eq!(history.committed.len(), history.ballots.len());
 
+    running[0].wait_for_log("REJECTED for good");
+    running[1].wait_for_log("the result is paid");
     for worker in running {
         assert_eq!(worker.stop(), Some(0));
     }

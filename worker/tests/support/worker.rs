@@ -1,7 +1,7 @@
 //! The worker as a process.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     path::Path,
     process::{Child, Command, Output, Stdio},
     sync::mpsc,
@@ -57,21 +57,31 @@ impl Setup<'_> {
         command.envs(variable);
         let mut child = command
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("the worker starts");
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let (sender, lines) = mpsc::channel();
-        std::thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        let running = Running { child, lines };
+        let lines = lines_of(child.stdout.take().unwrap(), |_| ());
+        let log = lines_of(child.stderr.take().unwrap(), |line| eprintln!("{line}"));
+        let running = Running { child, lines, log };
         running.wait_for("ready");
         running
     }
+}
+
+/// Reads a pipe to its end, whether anybody waits for its lines or not.
+fn lines_of(
+    pipe: impl Read + Send + 'static,
+    show: impl Fn(&str) + Send + 'static,
+) -> mpsc::Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            show(&line);
+            // The test may have dropped its end; the worker must not block on a full pipe.
+            let _ = sender.send(line);
+        }
+    });
+    lines
 }
 
 /// Takes the worker's own variables out of a command's environment.
@@ -122,18 +132,19 @@ impl Ended {
 pub struct Running {
     child: Child,
     lines: mpsc::Receiver<String>,
+    log: mpsc::Receiver<String>,
 }
 
 impl Running {
     /// Waits for a line on stdout.
     pub fn wait_for(&self, line: &str) {
-        loop {
-            match self.lines.recv_timeout(PATIENCE) {
-                Ok(found) if found == line => return,
-                Ok(_) => {}
-                Err(error) => panic!("the worker never said {line:?}: {error}"),
-            }
-        }
+        wait_among(&self.lines, line, |found| found == line);
+    }
+
+    /// Waits for a line of the log that has `words`. What the worker knows of
+    /// finalised blocks lags behind what the chain says.
+    pub fn wait_for_log(&self, words: &str) {
+        wait_among(&self.log, words, |found| found.contains(words));
     }
 
     /// SIGKILL: the worker gets no chance to do anything.
@@ -148,6 +159,17 @@ impl Running {
         let sent = Command::new("kill").args(["-TERM", &pid]).status();
         assert!(sent.is_ok_and(|status| status.success()));
         self.child.wait().unwrap().code()
+    }
+}
+
+/// Reads lines up to the first one that is meant.
+fn wait_among(lines: &mpsc::Receiver<String>, words: &str, is_meant: impl Fn(&str) -> bool) {
+    loop {
+        match lines.recv_timeout(PATIENCE) {
+            Ok(found) if is_meant(&found) => return,
+            Ok(_) => {}
+            Err(error) => panic!("the worker never said {words:?}: {error}"),
+        }
     }
 }
 
