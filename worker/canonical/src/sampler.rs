@@ -64,12 +64,29 @@ impl SamplerSettings {
             top_p_milli,
         })
     }
+
+    /// Whether the first candidate is taken, without noise.
+    pub fn is_greedy(self) -> bool {
+        self.temperature_milli == 0 || self.top_k == 1
+    }
+
+    /// Candidates that are looked at, at most [`MAX_TOP_K`].
+    pub fn candidates(self) -> usize {
+        if self.is_greedy() {
+            1
+        } else {
+            usize::from(self.top_k)
+        }
+    }
 }
 
-#[derive(Clone, Copy)]
-struct Candidate {
-    logit: f32,
-    id: u32,
+/// A token that may be chosen, and its logit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidate {
+    /// The head's output for the token; finite.
+    pub logit: f32,
+    /// The token.
+    pub id: u32,
 }
 
 /// The token for a row of logits, one per row of the head, padding rows included.
@@ -83,15 +100,23 @@ pub fn sample<F: FusedMultiplyAdd>(
     position: u64,
 ) -> u32 {
     debug_assert!(!logits.is_empty());
-    let greedy = settings.temperature_milli == 0 || settings.top_k == 1;
-    let keep = if greedy {
-        1
-    } else {
-        usize::from(settings.top_k)
-    };
     let mut best = [Candidate { logit: 0.0, id: 0 }; MAX_TOP_K as usize];
-    let best = largest(logits, &mut best[..keep.min(logits.len())]);
-    if greedy {
+    let keep = settings.candidates().min(logits.len());
+    choose::<F>(largest(logits, &mut best[..keep]), settings, seed, position)
+}
+
+/// The token among the candidates of a row, for machines that find these elsewhere.
+///
+/// `best`: the first `min(settings.candidates(), rows of the head)` of the row's tokens, ordered by
+/// (logit descending, id ascending); at least one. The rest as for [`sample`].
+pub fn choose<F: FusedMultiplyAdd>(
+    best: &[Candidate],
+    settings: SamplerSettings,
+    seed: &[u8; 32],
+    position: u64,
+) -> u32 {
+    debug_assert!(!best.is_empty() && best.len() <= settings.candidates());
+    if settings.is_greedy() {
         return best[0].id;
     }
     let temperature = settings.temperature_milli as f32 / 1000.0;
