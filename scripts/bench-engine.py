@@ -22,6 +22,7 @@ import json
 import os
 import pathlib
 import platform
+import statistics
 import subprocess
 import sys
 import time
@@ -226,9 +227,6 @@ def compare(arguments: argparse.Namespace) -> None:
                     )
                 )
             model = ours[0]
-            unread = 0
-            if not SHAPES[shape][8]:
-                unread = SHAPES[shape][7] * SHAPES[shape][1] // 32 * (34 if stored == "Q8_0" else 18)
             engine, llama = best_of(ours), best_of(theirs)
             row = {
                 "time": f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC",
@@ -239,8 +237,9 @@ def compare(arguments: argparse.Namespace) -> None:
                 "engine": {str(column): speed for column, speed in engine.items()},
                 "llama": {str(column): speed for column, speed in llama.items()},
             }
-            if 1 in engine:
-                row["share"] = engine[1] * (model["weight_bytes"] - unread) / bandwidth
+            shares = [run["share_of_bandwidth"] for run in ours if run["share_of_bandwidth"]]
+            if shares:
+                row["share"] = statistics.median(shares)
             if model.get("resident_bytes"):
                 row["memory"] = model["resident_bytes"] / (
                     model["weight_bytes"] + model["cache_bytes"]
@@ -278,7 +277,8 @@ def show(rows: list[dict], arguments: argparse.Namespace) -> None:
         cells.append(f"{row['memory']:.2f}" if "memory" in row else "")
         cells.append(f"{100 * row['replay']:.0f} %" if "replay" in row else "")
         print("| " + " | ".join(cells) + " |")
-    print("\nMemory: resident memory of the process over weights and KV. ", end="")
+    print("\nx1 of it: the weights read for each token of one sequence, over the read bandwidth just before ", end="")
+    print("and after; the median of all runs. Memory: resident memory of the process over weights and KV. ", end="")
     print("Replay: its time over that of generating the same 256 tokens.")
 
 

@@ -12,7 +12,7 @@ mod shape;
 
 use std::time::Instant;
 
-pub use bandwidth::read_bandwidth;
+pub use bandwidth::ReadBandwidth;
 pub use random_weights::RandomWeights;
 pub use report::{BatchSpeed, BenchReport, ModelSpeed, ReplaySpeed};
 pub use shape::Shape;
@@ -116,13 +116,12 @@ pub fn run(
     options: LoadOptions,
     progress: &mut dyn FnMut(&str),
 ) -> Result<BenchReport, BenchError> {
-    progress("read bandwidth");
-    let bandwidth = read_bandwidth(options.threads, plan.repeats);
+    let mut bandwidth = 0.0;
     let mut models = Vec::new();
     for shape in &plan.shapes {
         for format in &plan.formats {
             progress(&format!("{} in {}", shape.name, format.name()));
-            models.push(measure(shape, *format, plan, options, bandwidth)?);
+            models.push(measure(shape, *format, plan, options, &mut bandwidth)?);
         }
     }
     Ok(BenchReport {
@@ -138,7 +137,7 @@ fn measure(
     format: StoredFormat,
     plan: &BenchPlan,
     options: LoadOptions,
-    bandwidth: f64,
+    bandwidth: &mut f64,
 ) -> Result<ModelSpeed, BenchError> {
     let threads = Threads::new(options.threads)?;
     let mut weights = RandomWeights::new(format);
@@ -154,25 +153,34 @@ fn measure(
         prefill = prefill.min(timed(|| batch.prefill(PREFILL)));
         (resident, cache_bytes) = (memory::resident(), batch.cache_bytes());
     }
+    let weight_bytes = decoder.bytes();
+    let read_per_step = weight_bytes - shape.unread_bytes(format);
     let mut decode = Vec::new();
+    // Only now: what was resident is measured above.
+    let mut memory = ReadBandwidth::new(options.threads);
+    memory.measure();
+    let mut shares = Vec::new();
     for sequences in plan.batches.iter().copied() {
         let positions = PROMPT + STEPS * plan.repeats.max(1);
-        let memory = BenchError::Memory { sequences };
-        let mut batch = Batch::new(&decoder, sequences, positions).ok_or(memory)?;
+        let refused = BenchError::Memory { sequences };
+        let mut batch = Batch::new(&decoder, sequences, positions).ok_or(refused)?;
         batch.prefill(PROMPT);
         let mut best = f64::INFINITY;
         for _ in 0..plan.repeats.max(1) {
-            let run = timed(|| (0..STEPS).for_each(|_| batch.step()));
-            best = best.min(run / STEPS as f64);
+            let before = (sequences == 1).then(|| memory.measure());
+            let step = timed(|| (0..STEPS).for_each(|_| batch.step())) / STEPS as f64;
+            best = best.min(step);
+            if let Some(before) = before {
+                let around = (before + memory.measure()) / 2.0;
+                shares.push(read_per_step as f64 / step / around);
+            }
         }
         decode.push(BatchSpeed {
             sequences,
             tokens_per_second: sequences as f64 / best,
         });
     }
-    let weight_bytes = decoder.bytes();
-    let read_per_step = weight_bytes - shape.unread_bytes(format);
-    let single = decode.iter().find(|speed| speed.sequences == 1);
+    *bandwidth = bandwidth.max(memory.best());
     Ok(ModelSpeed {
         shape: shape.name,
         format: format.name(),
@@ -180,11 +188,16 @@ fn measure(
         cache_bytes,
         resident_bytes: resident,
         prefill_tokens_per_second: PREFILL as f64 / prefill,
-        share_of_bandwidth: single
-            .map(|speed| speed.tokens_per_second * read_per_step as f64 / bandwidth),
+        share_of_bandwidth: median(shares),
         decode,
         replay: plan.replay.then(|| replay(&decoder)).transpose()?,
     })
+}
+
+/// The middle one; `None` of none.
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
 }
 
 /// Times a generation and its replay.

@@ -34,7 +34,8 @@ pub struct ModelSpeed {
     pub prefill_tokens_per_second: f64,
     /// Tokens a second of all sequences together, by the number of sequences.
     pub decode: Vec<BatchSpeed>,
-    /// Weights read a second while one sequence is decoded, as a share of the read bandwidth.
+    /// Weights read a second while one sequence is decoded, as a share of the read bandwidth just
+    /// before and after; the median of the runs. `None` without a batch of one.
     pub share_of_bandwidth: Option<f64>,
     /// A generation and its replay, if they were asked for.
     pub replay: Option<ReplaySpeed>,
