@@ -8,7 +8,7 @@ use crate::{
 };
 use anyhow::{bail, Context, Result};
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     time::{Duration, Instant},
 };
 
@@ -22,6 +22,13 @@ const INVALID: i32 = 1010;
 const TRIES: u32 = 5;
 /// The pool's code for a transaction that it has already.
 const KNOWN: i32 = 1013;
+
+/// The pool's code for a transaction that it dropped lately and takes again after a while.
+const BANNED: i32 = 1012;
+/// Blocks after which a transaction counts as lost by the pool and is sent again, as a wallet would.
+const OVERDUE: u32 = 8;
+/// Blocks without any of the workload's transactions after which it is given up.
+const BARREN: u32 = 60;
 
 /// What a transaction does.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -121,6 +128,8 @@ pub struct Course {
     pub latencies: Vec<(Kind, u32, Duration)>,
     /// Transactions that found the pool full and were sent again.
     pub sent_again: u64,
+    /// Transactions that the pool took, and lost, and that were sent again.
+    pub lost: u64,
 }
 
 struct Sent {
@@ -128,6 +137,8 @@ struct Sent {
     token: u64,
     at: Instant,
     refused: u32,
+    /// The last block that was known when it was sent last.
+    after: u32,
 }
 
 /// The driver.
@@ -143,6 +154,9 @@ pub struct Driver {
     /// The pool was full, and no block has emptied it since.
     full: bool,
     sent_again: u64,
+    lost: u64,
+    /// The last block that was taken in.
+    last: u32,
 }
 
 impl Driver {
@@ -161,6 +175,8 @@ impl Driver {
             later: VecDeque::new(),
             full: false,
             sent_again: 0,
+            lost: 0,
+            last: 0,
         })
     }
 
@@ -182,8 +198,10 @@ impl Driver {
             blocks: Vec::new(),
             latencies: Vec::new(),
             sent_again: 0,
+            lost: 0,
         };
-        self.sent_again = 0;
+        (self.sent_again, self.lost, self.last) = (0, 0, last);
+        let mut last_filled = last;
         let mut stopped = false;
         loop {
             if !stopped && Instant::now() >= end {
@@ -201,13 +219,22 @@ impl Driver {
                     last_news = Instant::now();
                     while last < best {
                         last += 1;
-                        self.take_in(last, last_news, work, &mut course).await?;
+                        if self.take_in(last, last_news, work, &mut course).await? > 0 {
+                            last_filled = last;
+                        }
                     }
                 }
                 answers = self.outlets.answer() => self.heed(answers?)?,
                 () = tokio::time::sleep(Duration::from_millis(500)) => {}
             }
             node.check()?;
+            if last - last_filled > BARREN && !self.flying.is_empty() {
+                bail!(
+                    "no transaction was included in {BARREN} blocks, with {} in flight: {}",
+                    self.flying.len(),
+                    self.in_flight()
+                );
+            }
             if last_news.elapsed() > STALL {
                 bail!(
                     "no block for {} s, with {} transactions in flight; the node says:\n{}",
@@ -220,7 +247,21 @@ impl Driver {
         // A workload may be done before its time.
         course.stopped = course.stopped.min(Instant::now());
         course.sent_again = self.sent_again;
+        course.lost = self.lost;
         Ok(course)
+    }
+
+    /// How many transactions of each kind are in flight, in words.
+    fn in_flight(&self) -> String {
+        let mut kinds = BTreeMap::new();
+        for sent in self.flying.values() {
+            *kinds.entry(sent.kind.name()).or_insert(0) += 1;
+        }
+        let kinds: Vec<_> = kinds
+            .iter()
+            .map(|(kind, n)| format!("{n} {kind}"))
+            .collect();
+        kinds.join(", ")
     }
 
     /// Sends what is ready, as far as the bound on what is in flight and the connections allow.
@@ -251,6 +292,7 @@ impl Driver {
                         token,
                         at,
                         refused: 0,
+                        after: self.last,
                     },
                 );
                 batch.push(signed);
@@ -271,7 +313,7 @@ impl Driver {
                 continue;
             };
             match refusal.code {
-                KNOWN => {}
+                KNOWN | BANNED => {}
                 NO_ROOM => {
                     self.sent_again += 1;
                     self.full = true;
@@ -291,13 +333,14 @@ impl Driver {
         Ok(())
     }
 
+    /// Reads a block and tells the workload; returns how many of its transactions are in it.
     async fn take_in(
         &mut self,
         number: u32,
         seen: Instant,
         work: &mut dyn Workload,
         course: &mut Course,
-    ) -> Result<()> {
+    ) -> Result<usize> {
         let hash = self.rpc.hash(number).await?;
         let body = self.rpc.body(&hash).await?;
         let mut block = Block {
@@ -320,10 +363,19 @@ impl Driver {
                 .lengths
                 .push(u32::try_from((extrinsic.len() - 2) / 2).unwrap_or(u32::MAX));
         }
-        work.block_ended(block.kinds.iter().flatten().count());
+        let included = block.kinds.iter().flatten().count();
+        work.block_ended(included);
         course.blocks.push(block);
         self.full = false;
+        self.last = number;
         self.again.append(&mut self.later);
-        Ok(())
+        for (signed, sent) in &mut self.flying {
+            if sent.after + OVERDUE <= number {
+                sent.after = number;
+                self.lost += 1;
+                self.again.push_back(signed.clone());
+            }
+        }
+        Ok(included)
     }
 }

@@ -324,7 +324,7 @@ impl Workload for Market {
             self.filled.pop_front();
         }
         let most = self.filled.iter().max().copied().unwrap_or(0);
-        self.most_jobs = (most * 8 / 5).clamp(self.bound.div_ceil(4), self.bound);
+        self.most_jobs = (most * 5 / 2).clamp(self.bound.div_ceil(4), self.bound);
         // They begin evenly, for the same reason.
         self.may_begin = self.most_jobs.div_ceil(STAGES);
     }

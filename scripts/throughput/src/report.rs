@@ -32,6 +32,8 @@ pub struct Phase {
     pub latencies: Vec<Duration>,
     /// Transactions that found the pool full.
     pub sent_again: u64,
+    /// Transactions that the pool lost.
+    pub lost: u64,
     /// Blocks that their author threw away because they took too long to make.
     pub thrown_away: usize,
     /// Processor time.
@@ -81,9 +83,22 @@ impl Phase {
 
     /// Prints one line, or two for the market.
     pub fn print(&self) {
+        let remarks = [
+            (self.sent_again, "found the pool full"),
+            (self.lost, "were lost by the pool and sent again"),
+            (
+                self.thrown_away as u64,
+                "blocks took too long and were thrown away",
+            ),
+        ];
+        let remarks: String = remarks
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("; {count} {what}"))
+            .collect();
         println!(
             "{:<10} {:>6} calls in {:>2} blocks, {:>5.1} s: {:>6.0} calls/s; inclusion p50 {:.1} s, p99 {:.1} s; \
-             cores: node {:.2} ({:.0} µs a call), client {:.2}, others {:.2}{}{}",
+             cores: node {:.2} ({:.0} µs a call), client {:.2}, others {:.2}{remarks}",
             self.name,
             self.calls(),
             self.blocks.len(),
@@ -95,16 +110,6 @@ impl Phase {
             self.cores.node_per_call,
             self.cores.client,
             self.cores.others,
-            if self.sent_again > 0 {
-                format!("; {} found the pool full", self.sent_again)
-            } else {
-                String::new()
-            },
-            if self.thrown_away > 0 {
-                format!("; {} blocks took too long and were thrown away", self.thrown_away)
-            } else {
-                String::new()
-            },
         );
         let kinds = self.of_kinds();
         let rate = |kind| per_second(kinds.get(&kind).map_or(0, |tally| tally.count), self.time);
@@ -246,6 +251,7 @@ mod tests {
                 .collect(),
             latencies: Vec::new(),
             sent_again: 0,
+            lost: 0,
         };
         assert_eq!(window(&course, 1), 1..4);
         assert_eq!(window(&course, 5), 4..4);

@@ -266,6 +266,7 @@ impl Bench {
             blocks,
             latencies,
             sent_again: course.sent_again,
+            lost: course.lost,
             thrown_away: thrown_away(&self.node.log()) - thrown_before,
             cores: Cores {
                 node: of_node,
