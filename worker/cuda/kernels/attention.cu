@@ -76,7 +76,7 @@ struct Scratch {
   Factors* factors;  // [Q]
   u32* low;        // [Q], first visible position
   u32* high;       // [Q], one behind the last
-  float* sums;     // [Q][head_dim], prefill only
+  float* sums;     // [Q][head_dim], prefill only; aligned to 16 bytes
 
   GF_DEVICE_MEMBER Scratch(u8* at, u32 head_dim) {
     queries = (float*)at;
@@ -134,6 +134,63 @@ GF_DEVICE u64 cache_block(const Attention& a, u32 sequence, u32 kv_head, u32 pos
   return ((u64)block * a.kv_heads + kv_head) * a.head_dim * 32;
 }
 
+// Keys and values where they are in the cache.
+struct InCache {
+  const Attention& a;
+  u32 sequence, kv_head;
+
+  // Of the 32 positions from `position` on, which is a multiple of 32.
+  GF_DEVICE_MEMBER const u16* keys(u32 position) const {
+    return a.keys + cache_block(a, sequence, kv_head, position);
+  }
+  GF_DEVICE_MEMBER const u16* values(u32 position) const {
+    return a.values + cache_block(a, sequence, kv_head, position);
+  }
+  GF_DEVICE_MEMBER void wait_for_keys() const {}
+  GF_DEVICE_MEMBER void wait_for_values() const {}
+};
+
+// Keys and values of a partition on their way to shared memory, all at once: what decode is bound
+// by is how many bytes are on their way.
+struct Staged {
+  u8 *staged_keys, *staged_values;
+  u32 block_bytes;  // of 32 positions
+
+  GF_DEVICE_MEMBER Staged(u8* at, u32 head_dim)
+      : staged_keys(at), staged_values(at + PARTITION * head_dim * 2), block_bytes(head_dim * 64) {}
+
+  GF_DEVICE_MEMBER void start(const InCache& cache, const Visible& v, u32 partition) const {
+    copy(cache, v, partition, staged_keys, true);
+    copy_async_close_group();
+    copy(cache, v, partition, staged_values, false);
+    copy_async_close_group();
+  }
+  GF_DEVICE_MEMBER void copy(const InCache& cache, const Visible& v, u32 partition, u8* to,
+                             bool keys) const {
+    for (u32 block = 0; block < PARTITION / 32; block++) {
+      const u32 position = partition * PARTITION + block * 32;
+      if (position >= v.high || position + 32 <= v.low) continue;
+      const u8* from = (const u8*)(keys ? cache.keys(position) : cache.values(position));
+      for (u32 i = thread_index() * 16; i < block_bytes; i += thread_count() * 16) {
+        copy_async(to + block * block_bytes + i, from + i);
+      }
+    }
+  }
+
+  GF_DEVICE_MEMBER const u16* keys(u32 position) const {
+    return (const u16*)(staged_keys + position % PARTITION / 32 * block_bytes);
+  }
+  GF_DEVICE_MEMBER const u16* values(u32 position) const {
+    return (const u16*)(staged_values + position % PARTITION / 32 * block_bytes);
+  }
+  GF_DEVICE_MEMBER void wait_for_keys() const {
+    copy_async_wait<1>();
+    block_barrier();
+  }
+  // Followed by a barrier.
+  GF_DEVICE_MEMBER void wait_for_values() const { copy_async_wait<0>(); }
+};
+
 // Node of the tree of operator 3 with 16 lanes: sum of `lane` and all lanes `width` apart. A leaf
 // is a lane: elements lane, lane + 16, … by fma from +0. `keys` is at the thread's position.
 template <u32 Q, u32 lane, u32 width>
@@ -176,16 +233,17 @@ GF_DEVICE float maximum(const Scratch<Q>& s, u32 q) {
 
 // Scores, weights and denominators of a partition; folds the denominators. Afterwards
 // `s.weights`, `s.factors` and `s.folds` are there for all threads.
-template <u32 Q>
-GF_DEVICE void weigh(const Attention& a, const Scratch<Q>& s, const Visible& v, u32 sequence,
-                     u32 kv_head, u32 partition) {
+template <u32 Q, class Cache>
+GF_DEVICE void weigh(const Attention& a, const Scratch<Q>& s, const Visible& v, const Cache& cache,
+                     u32 partition) {
+  cache.wait_for_keys();
   const u32 position = partition * PARTITION + thread_index();
   const u32 warp_from = partition * PARTITION + warp_index() * 32;
   float score[Q];
   GF_UNROLL
   for (u32 q = 0; q < Q; q++) score[q] = 0.0f;
   if (warp_from < v.high && warp_from + 32 > v.low) {
-    const u16* keys = a.keys + cache_block(a, sequence, kv_head, warp_from) + lane_index();
+    const u16* keys = cache.keys(warp_from) + lane_index();
     lane_sum<Q, 0, 1>(s.queries, keys, a.head_dim, score);
     GF_UNROLL
     for (u32 q = 0; q < Q; q++) {
@@ -228,6 +286,7 @@ GF_DEVICE void weigh(const Attention& a, const Scratch<Q>& s, const Visible& v, 
       s.factors[q] = s.folds[q].add(maximum(s, q), denominator);
     }
   }
+  cache.wait_for_values();
   block_barrier();
 }
 
@@ -248,16 +307,16 @@ GF_DEVICE void load_weights(const float* from, float (&weights)[N]) {
 }
 
 // Weighted sums of element `element` of the values over a partition, for queries first .. first + N.
-template <u32 Q, u32 N>
+template <u32 Q, u32 N, class Cache>
 GF_DEVICE void weigh_values(const Attention& a, const Scratch<Q>& s, const Visible& v,
-                            u32 sequence, u32 kv_head, u32 partition, u32 first, u32 element,
+                            const Cache& cache, u32 partition, u32 first, u32 element,
                             float (&sum)[N]) {
   GF_UNROLL
   for (u32 n = 0; n < N; n++) sum[n] = 0.0f;
   const u32 from = partition * PARTITION;
   const u32 low = max_u32(v.low, from), high = min_u32(v.high, from + PARTITION);
   for (u32 block = low / 32 * 32; block < high; block += 32) {
-    const u16* values = a.values + cache_block(a, sequence, kv_head, block) + element;
+    const u16* values = cache.values(block) + element;
     const float* weights = s.weights + (block - from) * Q + first;
     if (block >= v.all_low && block + 32 <= v.all_high) {
       GF_UNROLL_BY(8)
@@ -300,16 +359,16 @@ GF_DEVICE u64 partial_at(const Attention& a, const Partials& p, u32 row, u32 hea
   return ((u64)row * a.heads + head) * p.partitions + min_u32(partition, p.partitions - 1);
 }
 
-// One row, up to 4 heads of a KV head, every grid_x()-th partition: results into `partials`.
-template <u32 Q, u32 N>
+// Sums over a partition, for every query and element, into `p`.
+template <u32 Q, u32 N, class Cache>
 GF_DEVICE void decode_values(const Attention& a, const Scratch<Q>& s, const Visible& v,
-                             const Group& group, u32 sequence, u32 kv_head, u32 partition,
-                             u32 width, const Partials& p) {
+                             const Group& group, const Cache& cache, u32 partition, u32 width,
+                             const Partials& p) {
   const u32 first = thread_index() / width * N;
   for (u32 element = thread_index() % width; element < a.head_dim; element += width) {
     if (first >= Q) break;
     float sum[N];
-    weigh_values<Q, N>(a, s, v, sequence, kv_head, partition, first, element, sum);
+    weigh_values<Q, N>(a, s, v, cache, partition, first, element, sum);
     GF_UNROLL
     for (u32 n = 0; n < N; n++) {
       if (first + n >= group.heads) continue;
@@ -322,34 +381,43 @@ GF_DEVICE void decode_values(const Attention& a, const Scratch<Q>& s, const Visi
 // Threads side by side along a head: a multiple of 32, at most 128.
 GF_DEVICE u32 value_width(u32 head_dim) { return min_u32(ceil_div(head_dim, 32) * 32, PARTITION); }
 
-// Decode. Grid: (partitions at once, KV heads * groups of 4 query heads, rows); 128 threads.
-GF_KERNEL(128, 4)
-gf_attention_decode(GF_ATTENTION_PARAMETERS, float* sums, Floats2* weights, u32 partitions) {
+// Decode: one row, up to 4 heads of a KV head, every grid_x()-th partition.
+template <bool staged>
+GF_DEVICE void decode(const Attention& a, const Partials& p) {
   constexpr u32 Q = 4;
   GF_SHARED(shared);
-  const Attention a = GF_ATTENTION;
-  const Partials p = {sums, weights, partitions};
-  const u32 shared_heads = heads / kv_heads, groups = ceil_div(shared_heads, Q);
+  const u32 shared_heads = a.heads / a.kv_heads, groups = ceil_div(shared_heads, Q);
   const u32 kv_head = block_y() / groups, in_group = block_y() % groups * Q;
   const Group group = {block_z(), 1, kv_head * shared_heads + in_group,
                        min_u32(Q, shared_heads - in_group)};
-  const Scratch<Q> s(shared, head_dim);
-  const u32 position = positions[group.row];
-  const u32 first = first_visible(position, window) / PARTITION;
+  const u32 position = a.positions[group.row];
+  const u32 first = first_visible(position, a.window) / PARTITION;
   if (first + block_x() > position / PARTITION) return;
+  const Scratch<Q> s(shared, a.head_dim);
+  // 16 bytes at a time; the sums are prefill's.
+  const Staged stage((u8*)s.sums, a.head_dim);
+  const u32 sequence = min_u32(a.sequences[group.row], a.sequence_count - 1);
+  const InCache in_cache = {a, sequence, kv_head};
   const Visible v = start<Q>(a, group, s);
-  const u32 sequence = min_u32(sequences[group.row], sequence_count - 1);
-  const u32 width = value_width(head_dim);
+  const u32 width = value_width(a.head_dim);
+  const auto partition_by = [&](const auto& cache, u32 partition) {
+    weigh<Q>(a, s, v, cache, partition);
+    if (width == 32) {
+      decode_values<Q, 1>(a, s, v, group, cache, partition, width, p);
+    } else if (width == 64) {
+      decode_values<Q, 2>(a, s, v, group, cache, partition, width, p);
+    } else {
+      decode_values<Q, 4>(a, s, v, group, cache, partition, width, p);
+    }
+  };
   for (u32 partition = first + block_x(); partition <= position / PARTITION;
        partition += grid_x()) {
     if (thread_index() < Q) s.folds[thread_index()].started = false;
-    weigh<Q>(a, s, v, sequence, kv_head, partition);
-    if (width == 32) {
-      decode_values<Q, 1>(a, s, v, group, sequence, kv_head, partition, width, p);
-    } else if (width == 64) {
-      decode_values<Q, 2>(a, s, v, group, sequence, kv_head, partition, width, p);
+    if constexpr (staged) {
+      stage.start(in_cache, v, partition);
+      partition_by(stage, partition);
     } else {
-      decode_values<Q, 4>(a, s, v, group, sequence, kv_head, partition, width, p);
+      partition_by(in_cache, partition);
     }
     if (thread_index() < group.heads) {
       const Fold fold = s.folds[thread_index()];
@@ -358,6 +426,20 @@ gf_attention_decode(GF_ATTENTION_PARAMETERS, float* sums, Floats2* weights, u32 
     }
     block_barrier();
   }
+}
+
+// Grid: (partitions at once, KV heads * groups of 4 query heads, rows); 128 threads.
+GF_KERNEL(128, 3)
+gf_attention_decode(GF_ATTENTION_PARAMETERS, float* sums, Floats2* weights, u32 partitions) {
+  const Attention a = GF_ATTENTION;
+  decode<true>(a, {sums, weights, partitions});
+}
+
+// The same for heads too wide for a partition of them to fit in shared memory.
+GF_KERNEL(128, 3)
+gf_attention_decode_wide(GF_ATTENTION_PARAMETERS, float* sums, Floats2* weights, u32 partitions) {
+  const Attention a = GF_ATTENTION;
+  decode<false>(a, {sums, weights, partitions});
 }
 
 // Folds the partitions of a head in ascending order; operator 1 of the result if `quants` is there
@@ -393,12 +475,12 @@ gf_attention_fold(const u32* positions, u32 heads, u32 head_dim, u32 window, con
 
 template <u32 Q, u32 N>
 GF_DEVICE void prefill_values(const Attention& a, const Scratch<Q>& s, const Visible& v,
-                              u32 sequence, u32 kv_head, u32 partition, u32 width) {
+                              const InCache& cache, u32 partition, u32 width) {
   const u32 first = thread_index() / width * N;
   for (u32 element = thread_index() % width; element < a.head_dim; element += width) {
     if (first >= Q) break;
     float sum[N];
-    weigh_values<Q, N>(a, s, v, sequence, kv_head, partition, first, element, sum);
+    weigh_values<Q, N>(a, s, v, cache, partition, first, element, sum);
     GF_UNROLL
     for (u32 n = 0; n < N; n++) {
       const u32 q = first + n;
@@ -421,15 +503,16 @@ GF_DEVICE void prefill(const Attention& a, const u32* tiles, float* out) {
   const Scratch<Q> s(shared, a.head_dim);
   const Visible v = start<Q>(a, group, s);
   const u32 sequence = min_u32(a.sequences[group.row], a.sequence_count - 1);
+  const InCache cache = {a, sequence, kv_head};
   const u32 width = value_width(a.head_dim);
   for (u32 partition = v.low / PARTITION; partition * PARTITION < v.high; partition++) {
-    weigh<Q>(a, s, v, sequence, kv_head, partition);
+    weigh<Q>(a, s, v, cache, partition);
     if (width == 32) {
-      prefill_values<Q, Q / 4>(a, s, v, sequence, kv_head, partition, width);
+      prefill_values<Q, Q / 4>(a, s, v, cache, partition, width);
     } else if (width == 64) {
-      prefill_values<Q, Q / 2>(a, s, v, sequence, kv_head, partition, width);
+      prefill_values<Q, Q / 2>(a, s, v, cache, partition, width);
     } else {
-      prefill_values<Q, Q>(a, s, v, sequence, kv_head, partition, width);
+      prefill_values<Q, Q>(a, s, v, cache, partition, width);
     }
     block_barrier();
   }

@@ -31,32 +31,24 @@ GF_DEVICE void linear_few(const Linear& l) {
   const Words2* tile_scales = (const Words2*)(l.scales + (u64)tile * l.blocks * 16);
   const Floats2* x_scales = (const Floats2*)l.x_scales;
 
-  u32 a[loads][4];
-  u32 b[loads][2];
+  Packed<q4> a[loads];
+  Words2 b[loads];
   Words2 next_weight_scales = {0, 0};
   Floats2 next_row_scales = {0.0f, 0.0f};
+  // Nothing here waits for a load or branches around one. Behind the last block the last is read
+  // again, and lanes without a row of activations read the last row: what they give is not used.
+  const u32 x_row = min_u32(g, l.rows - 1);
   const auto load = [&](u32 first) {
     GF_UNROLL
     for (u32 i = 0; i < loads; i++) {
-      const u32 block = first + i * FEW_WARPS + warp;
-      a[i][0] = a[i][1] = a[i][2] = a[i][3] = b[i][0] = b[i][1] = 0;
-      if (block < l.blocks) {
-        const u8* at = tile_quants + (u64)block * Weights<q4>::block_bytes;
-        if (q4) {
-          unpack_nibbles(load_once((const Words2*)at), a[i]);
-        } else {
-          const Words4 v = load_once((const Words4*)at);
-          a[i][0] = v.x, a[i][1] = v.y, a[i][2] = v.z, a[i][3] = v.w;
-        }
-        if (g < l.rows) {
-          const Words2 v = ((const Words2*)l.x_quants)[((u64)block * 8 + g) * 4 + t];
-          b[i][0] = v.x, b[i][1] = v.y;
-        }
-      }
+      const u32 block = min_u32(first + i * FEW_WARPS + warp, l.blocks - 1);
+      a[i] = load_once((const Packed<q4>*)(tile_quants + (u64)block * Weights<q4>::block_bytes));
+      b[i] = ((const Words2*)l.x_quants)[((u64)block * 8 + x_row) * 4 + t];
     }
-    if (thread < chunk * 4 && first + thread / 4 < l.blocks) {
-      next_weight_scales = tile_scales[first * 4 + thread];
-      next_row_scales = x_scales[first * 4 + thread];
+    if (thread < chunk * 4) {
+      const u32 at = min_u32(first * 4 + thread, l.blocks * 4 - 1);
+      next_weight_scales = tile_scales[at];
+      next_row_scales = x_scales[at];
     }
   };
 
@@ -73,8 +65,11 @@ GF_DEVICE void linear_few(const Linear& l) {
     float* turn_row_scales = (float*)(row_scales + turn * chunk * 4);
     GF_UNROLL
     for (u32 i = 0; i < loads; i++) {
+      u32 weights[4];
+      unpack(a[i], weights);
+      const u32 columns[2] = {b[i].x, b[i].y};
       int c[4];
-      mma_s8(c, a[i], b[i], GF_ACCUMULATOR_START);
+      mma_s8(c, weights, columns, GF_ACCUMULATOR_START);
       int* at = turn_dots + (i * FEW_WARPS + warp) * l.rows * FEW_STRIDE;
       if (2 * t < l.rows) {
         at[2 * t * FEW_STRIDE + g] = c[0];

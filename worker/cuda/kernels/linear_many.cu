@@ -117,12 +117,7 @@ GF_DEVICE void linear_many(const Linear& l) {
         const u32 at = (down + i) * S::depth + b;
         const u8* lane_at = stage.weights + at * Weights<S::q4>::block_bytes +
                             lane * Weights<S::q4>::lane_bytes;
-        if (S::q4) {
-          unpack_nibbles(*(const Words2*)lane_at, a[i]);
-        } else {
-          const Words4 v = *(const Words4*)lane_at;
-          a[i][0] = v.x, a[i][1] = v.y, a[i][2] = v.z, a[i][3] = v.w;
-        }
+        unpack(*(const Packed<S::q4>*)lane_at, a[i]);
         const u16* scales = (const u16*)(stage.weight_scales + at * 32);
         weight_scale[i][0] = half_to_float(scales[g]);
         weight_scale[i][1] = half_to_float(scales[g + 8]);

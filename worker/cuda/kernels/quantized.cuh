@@ -45,14 +45,28 @@ GF_DEVICE void quantize_block(float v, u32 row, u32 block, u32 blocks, u8* quant
 // Bytes of a tile's block: 32 lanes of 16 (Q8_0) or 8 (Q4_0) bytes.
 template <bool q4>
 struct Weights {
-  static constexpr u32 block_bytes = q4 ? 256 : 512;
-  static constexpr u32 lane_bytes = block_bytes / 32;
+  using Lane = Words4;
+  static constexpr u32 block_bytes = 512, lane_bytes = 16;
 };
+template <>
+struct Weights<true> {
+  using Lane = Words2;
+  static constexpr u32 block_bytes = 256, lane_bytes = 8;
+};
+
+// What a lane holds of a tile's block.
+template <bool q4>
+using Packed = typename Weights<q4>::Lane;
+
+// The fragment in what a lane holds. Q8_0: as it is.
+GF_DEVICE void unpack(Words4 packed, u32 (&a)[4]) {
+  a[0] = packed.x, a[1] = packed.y, a[2] = packed.z, a[3] = packed.w;
+}
 
 // Q4_0 nibbles are stored as two's complement (stored nibble - 8). In the high half of a byte
 // such a nibble reads as 16 times the weight, so no offset is left to subtract; products are 16
 // times too large, exactly.
-GF_DEVICE void unpack_nibbles(Words2 packed, u32 (&a)[4]) {
+GF_DEVICE void unpack(Words2 packed, u32 (&a)[4]) {
   a[0] = (packed.x << 4) & 0xf0f0f0f0u;
   a[1] = packed.x & 0xf0f0f0f0u;
   a[2] = (packed.y << 4) & 0xf0f0f0f0u;

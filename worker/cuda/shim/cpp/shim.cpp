@@ -101,6 +101,7 @@ namespace {
 constexpr size_t STACK = 128 * 1024;
 constexpr u32 MAX_THREADS = 1024;
 constexpr size_t MAX_SHARED = 96 * 1024;
+constexpr u32 GUARD = 256;  // bytes watched behind a block's shared memory
 
 struct Pending {
   void* to;
@@ -124,7 +125,7 @@ struct Machine {
   std::vector<Fiber> fibers = std::vector<Fiber>(MAX_THREADS);
   u8* stacks = (u8*)std::aligned_alloc(4096, STACK * MAX_THREADS);
   alignas(16) u8 slots[2][MAX_THREADS][32];
-  u8* shared = (u8*)std::aligned_alloc(16, MAX_SHARED);
+  u8* shared = (u8*)std::aligned_alloc(16, MAX_SHARED + GUARD);
   void* scheduler = nullptr;
   const std::pair<void (*)(const u64*), const u64*>* work = nullptr;
 
@@ -288,7 +289,8 @@ const std::vector<Entry>& entries() {
       ENTRY(gf_linear_batch_q8),   ENTRY(gf_linear_batch_q4),
       ENTRY(gf_linear_many_q8),    ENTRY(gf_linear_many_q4),
       ENTRY(gf_heads),             ENTRY(gf_attention_decode),
-      ENTRY(gf_attention_fold),    ENTRY(gf_attention_prefill),
+      ENTRY(gf_attention_decode_wide), ENTRY(gf_attention_fold),
+      ENTRY(gf_attention_prefill),
       ENTRY(gf_attention_prefill_wide), ENTRY(gf_candidates_of_stretch),
       ENTRY(gf_candidates),
   };
@@ -312,7 +314,7 @@ extern "C" int gf_shim_launch(const char* name, const u32* grid, u32 threads, u3
   if (!entry) return NO_SUCH_KERNEL;
   if (entry->sizes != std::vector<u8>(sizes, sizes + count)) return WRONG_ARGUMENTS;
   if (threads == 0 || threads % 32 || threads > shim::MAX_THREADS) return WRONG_SIZE;
-  if (shared_bytes > shim::MAX_SHARED - 256) return WRONG_SIZE;
+  if (shared_bytes > shim::MAX_SHARED) return WRONG_SIZE;
   shim::Machine& m = shim::machine();
   const std::pair<void (*)(const u64*), const u64*> work = {entry->run, args};
   m.work = &work;
@@ -322,9 +324,9 @@ extern "C" int gf_shim_launch(const char* name, const u32* grid, u32 threads, u3
     for (u32 y = 0; y < grid[1]; y++) {
       for (u32 x = 0; x < grid[0]; x++) {
         shim::place.block = {x, y, z};
-        std::memset(m.shared, 0xff, shared_bytes + 256);
+        std::memset(m.shared, 0xff, shared_bytes + shim::GUARD);
         if (!shim::run_block(m, backwards)) return DIVERGED;
-        for (u32 i = 0; i < 256; i++) {
+        for (u32 i = 0; i < shim::GUARD; i++) {
           if (m.shared[shared_bytes + i] != 0xff) return WRONG_SIZE;
         }
       }

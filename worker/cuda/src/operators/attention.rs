@@ -59,6 +59,8 @@ pub struct AttentionTask<'a> {
 const THREADS: usize = 128;
 /// Query heads that decode attention takes at once.
 const DECODE_QUERIES: usize = 4;
+/// Shared memory that every card of compute capability 8.0 and newer gives to a block of threads.
+const MAX_SHARED_BYTES: usize = 96 * 1024;
 /// Blocks of threads that decode attention spreads over a card.
 const DECODE_BLOCKS: usize = 2048;
 
@@ -119,14 +121,16 @@ pub fn attend(
             args.extend([scratch.arg(), weights.arg(), number(partitions)]);
             let groups = shape.kv_heads * group.div_ceil(DECODE_QUERIES);
             let at_once = DECODE_BLOCKS.div_ceil(groups * rows.count).min(partitions);
-            launch(
-                device,
-                "gf_attention_decode",
-                [at_once, groups, rows.count],
-                THREADS,
-                shared_bytes(DECODE_QUERIES, dim, false),
-                &args,
-            )?;
+            // A partition of keys and one of values, if there is room.
+            let staged = shared_bytes(DECODE_QUERIES, dim, false) + 2 * PARTITION * dim * 2;
+            let (kernel, shared) = if staged <= MAX_SHARED_BYTES {
+                ("gf_attention_decode", staged)
+            } else {
+                let shared = shared_bytes(DECODE_QUERIES, dim, false);
+                ("gf_attention_decode_wide", shared)
+            };
+            let grid = [at_once, groups, rows.count];
+            launch(device, kernel, grid, THREADS, shared, &args)?;
             fold(device, task, (scratch, weights, partitions), faults)
         }
         AttentionPlan::Prefill { tiles, tile_count } => {
