@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Measures on this machine what the market's calls take, and writes it to runtime/src/weights/; and
-# what reads and writes of storage take, to compare with what is charged for them. Then fills blocks with the dearest calls and sees
-# whether they fit. Run it on the hardware that validators are asked to have, while it does nothing
-# else. See docs/weights.md.
+# Measures on this machine what the market's calls take, and what reads and writes of storage take,
+# and writes both to runtime/src/weights/. Then fills blocks with the dearest calls and sees whether
+# they fit. Run it on the hardware that validators are asked to have, while it does nothing else.
+# See docs/weights.md.
 #
 # Usage: scripts/weights.sh [STEP…]      without a step: all of them, in this order
 #   prepare   compile the measuring program, and the runtime with its benchmarks
@@ -43,7 +43,8 @@ calls() {
 }
 
 storage() {
-  "$tool" storage --base "$work" --entries "${ENTRIES:-1000000}" --output "$work/storage.rs"
+  "$tool" storage --base "$work" --entries "${ENTRIES:-1000000}" --output runtime/src/weights/storage.rs
+  cargo fmt -p genesisflow-runtime
 }
 
 runtime() {

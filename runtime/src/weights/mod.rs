@@ -2,3 +2,4 @@
 
 #[cfg(not(feature = "runtime-benchmarks"))]
 pub mod pallet_inference;
+pub mod storage;
