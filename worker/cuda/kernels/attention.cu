@@ -32,6 +32,11 @@ struct Attention {
         kv_blocks, heads, kv_heads, head_dim, window, scale, soft_cap                          \
   }
 
+// A row's position, within its table.
+GF_DEVICE u32 position_of(const Attention& a, u32 row) {
+  return min_u32(a.positions[row], a.table_stride * 32 - 1);
+}
+
 GF_DEVICE u32 first_visible(u32 position, u32 window) {
   return window && position + 1 > window ? position + 1 - window : 0;
 }
@@ -110,7 +115,7 @@ GF_DEVICE Visible start(const Attention& a, const Group& group, const Scratch<Q>
   if (thread_index() < Q) {
     const u32 q = thread_index(), row = q / group.heads;
     const bool there = row < group.rows;
-    const u32 position = there ? a.positions[group.row + row] : 0;
+    const u32 position = there ? position_of(a, group.row + row) : 0;
     s.low[q] = there ? first_visible(position, a.window) : 0;
     s.high[q] = there ? position + 1 : 0;
     s.folds[q] = {0.0f, 0.0f, false};
@@ -390,7 +395,7 @@ GF_DEVICE void decode(const Attention& a, const Partials& p) {
   const u32 kv_head = block_y() / groups, in_group = block_y() % groups * Q;
   const Group group = {block_z(), 1, kv_head * shared_heads + in_group,
                        min_u32(Q, shared_heads - in_group)};
-  const u32 position = a.positions[group.row];
+  const u32 position = position_of(a, group.row);
   const u32 first = first_visible(position, a.window) / PARTITION;
   if (first + block_x() > position / PARTITION) return;
   const Scratch<Q> s(shared, a.head_dim);
@@ -447,7 +452,7 @@ gf_attention_decode_wide(GF_ATTENTION_PARAMETERS, float* sums, Floats2* weights,
 GF_KERNEL(512, 1)
 gf_attention_fold(const u32* positions, u32 heads, u32 head_dim, u32 window, const float* sums,
                   const Floats2* weights, u32 partitions, float* out, u8* quants, float* scales,
-                  u32* fault, const u32* row_of, u32 code) {
+                  GF_FAULT_PARAMETERS) {
   const u32 head = block_x(), row = block_y(), element = thread_index();
   const u32 position = positions[row];
   const u32 first = first_visible(position, window) / PARTITION;
@@ -467,7 +472,7 @@ gf_attention_fold(const u32* positions, u32 heads, u32 head_dim, u32 window, con
     if (out) out[((u64)row * heads + head) * head_dim + element] = sum;
   }
   if (quants) {
-    const Faults faults = {fault, row_of, code};
+    const Faults faults = GF_FAULTS;
     const u32 blocks = heads * head_dim / 32;
     quantize_block(sum, row, head * (head_dim / 32) + warp_index(), blocks, quants, scales, faults);
   }
@@ -494,11 +499,12 @@ GF_DEVICE void prefill_values(const Attention& a, const Scratch<Q>& s, const Vis
 
 // `tiles`: (first row, rows) of one sequence each, of as many rows as Q queries allow.
 template <u32 Q>
-GF_DEVICE void prefill(const Attention& a, const u32* tiles, float* out) {
+GF_DEVICE void prefill(const Attention& a, const u32* tiles, u32 rows, float* out) {
   GF_SHARED(shared);
   const u32 shared_heads = a.heads / a.kv_heads, groups = ceil_div(shared_heads, Q);
   const u32 kv_head = block_y() / groups, in_group = block_y() % groups * Q;
-  const Group group = {tiles[2 * block_x()], tiles[2 * block_x() + 1],
+  const u32 first_row = min_u32(tiles[2 * block_x()], rows - 1);
+  const Group group = {first_row, min_u32(tiles[2 * block_x() + 1], rows - first_row),
                        kv_head * shared_heads + in_group, min_u32(Q, shared_heads - in_group)};
   const Scratch<Q> s(shared, a.head_dim);
   const Visible v = start<Q>(a, group, s);
@@ -526,14 +532,14 @@ GF_DEVICE void prefill(const Attention& a, const u32* tiles, float* out) {
 }
 
 // Prefill. Grid: (tiles, KV heads * groups of query heads); 128 threads.
-GF_KERNEL(128, 4) gf_attention_prefill(GF_ATTENTION_PARAMETERS, const u32* tiles, float* out) {
+GF_KERNEL(128, 4) gf_attention_prefill(GF_ATTENTION_PARAMETERS, const u32* tiles, u32 rows, float* out) {
   const Attention a = GF_ATTENTION;
-  prefill<16>(a, tiles, out);
+  prefill<16>(a, tiles, rows, out);
 }
 
 // The same for heads wider than 256, whose 16 queries would not fit in shared memory.
 GF_KERNEL(128, 4)
-gf_attention_prefill_wide(GF_ATTENTION_PARAMETERS, const u32* tiles, float* out) {
+gf_attention_prefill_wide(GF_ATTENTION_PARAMETERS, const u32* tiles, u32 rows, float* out) {
   const Attention a = GF_ATTENTION;
-  prefill<4>(a, tiles, out);
+  prefill<4>(a, tiles, rows, out);
 }

@@ -9,7 +9,7 @@ gf_heads(const float* qkv, u32 heads, u32 kv_heads, u32 head_dim, const float* q
          const float* key_norm, float eps, float count, const float* cosines, const float* sines,
          u32 rope_positions, const u32* positions, const u32* sequences, const u32* tables,
          u32 table_stride, u32 sequence_count, u16* keys, u16* values, u32 kv_blocks,
-         float* queries, u32* fault, const u32* row_of, u32 code) {
+         float* queries, GF_FAULT_PARAMETERS) {
   GF_SHARED(shared);
   float* lanes = (float*)shared;
   float* head = (float*)(shared + 272);
@@ -47,7 +47,7 @@ gf_heads(const float* qkv, u32 heads, u32 kv_heads, u32 head_dim, const float* q
   const u32 block = min_u32(tables[(u64)sequence * table_stride + slot], kv_blocks - 1);
   const u32 kv_head = is_value ? index - heads - kv_heads : index - heads;
   const u64 at = ((u64)block * kv_heads + kv_head) * head_dim * 32;
-  const Faults faults = {fault, row_of, code};
+  const Faults faults = GF_FAULTS;
   for (u32 i = thread; i < head_dim; i += 64) {
     u16 rounded = float_to_half(head[i]);
     if ((rounded & 0x7c00) == 0x7c00) {

@@ -5,12 +5,18 @@
 // A place for faults: `at[row of the step]` becomes the least code.
 struct Faults {
   u32* at;
-  const u32* row_of;
+  u32 rows;
+  const u32* row_of;  // or null: the same
   u32 code;
 };
 
+#define GF_FAULT_PARAMETERS u32 *fault, u32 fault_rows, const u32 *row_of, u32 code
+#define GF_FAULTS \
+  { fault, fault_rows, row_of, code }
+
 GF_DEVICE void note_fault(const Faults& faults, u32 row, u32 code) {
-  atomic_min(faults.at + (faults.row_of ? faults.row_of[row] : row), code);
+  const u32 of_step = faults.row_of ? faults.row_of[row] : row;
+  atomic_min(faults.at + min_u32(of_step, faults.rows - 1), code);
 }
 
 // Where the 32 bytes of a block of a quantised row begin: tiles of 8 rows, blocks ascending.

@@ -3,10 +3,9 @@
 
 // Operator 1. Grid: (groups of blocks, rows); each warp a block.
 GF_KERNEL(256, 1)
-gf_quantize(const float* x, u32 columns, u8* quants, float* scales, u32* fault, const u32* row_of,
-            u32 code) {
+gf_quantize(const float* x, u32 columns, u8* quants, float* scales, GF_FAULT_PARAMETERS) {
   const u32 row = block_y(), blocks = ceil_div(columns, 32);
-  const Faults faults = {fault, row_of, code};
+  const Faults faults = GF_FAULTS;
   for (u32 b = block_x() * warp_count() + warp_index(); b < blocks; b += grid_x() * warp_count()) {
     const u32 i = b * 32 + lane_index();
     const float v = i < columns ? x[(u64)row * columns + i] : 0.0f;
@@ -18,7 +17,7 @@ gf_quantize(const float* x, u32 columns, u8* quants, float* scales, u32* fault, 
 // `count` is `columns` as an f32. Shared memory: 65 floats (272 bytes), then the row if `staged`.
 GF_KERNEL(1024, 1)
 gf_rms_norm(const float* x, const float* weight, float eps, u32 columns, float count, u32 staged,
-            float* normed, u8* quants, float* scales, u32* fault, const u32* row_of, u32 code) {
+            float* normed, u8* quants, float* scales, GF_FAULT_PARAMETERS) {
   GF_SHARED(shared);
   float* lanes = (float*)shared;
   const u32 row = block_x(), blocks = ceil_div(columns, 32);
@@ -30,7 +29,7 @@ gf_rms_norm(const float* x, const float* weight, float eps, u32 columns, float c
     values = copy;
   }
   const float r = reciprocal_rms(sum_of_squares(values, columns, lanes), count, eps);
-  const Faults faults = {fault, row_of, code};
+  const Faults faults = GF_FAULTS;
   for (u32 b = warp_index(); b < blocks; b += warp_count()) {
     const u32 i = b * 32 + lane_index();
     float y = 0.0f;

@@ -2,7 +2,9 @@
 
 use genesisflow_canonical::{attention::MAX_HEAD_DIM, quantize_row::BLOCK};
 
-use super::{launch, need, number, optional, quantize, Faults, HeadShape, Quantized, Rows};
+use super::{
+    launch, need, need_aligned, number, optional, quantize, Faults, HeadShape, Quantized, Rows,
+};
 use crate::{
     device::{Arg, Device, DeviceError, Span},
     layout::{self, PARTITION},
@@ -86,8 +88,8 @@ pub fn attend(
     need(task.queries, rows.count * columns * 4, "queries");
     need(task.out, rows.count * columns * 4, "out");
     let layer = layout::kv_layer_bytes(task.kv_blocks, shape.kv_heads, dim);
-    need(task.keys, layer, "keys");
-    need(task.values, layer, "values");
+    need_aligned(task.keys, layer, "keys");
+    need_aligned(task.values, layer, "values");
     if let Some(quantized) = task.quantized {
         quantized.check(rows.count, columns);
     }
@@ -115,7 +117,7 @@ pub fn attend(
         } => {
             let partitions = max_positions.div_ceil(PARTITION);
             let bytes = layout::attention_scratch_bytes(rows.count, heads, dim, max_positions);
-            need(scratch, bytes, "scratch");
+            need_aligned(scratch, bytes, "scratch");
             let sums = rows.count * heads * partitions * dim * 4;
             let weights = scratch.from(sums.next_multiple_of(8).min(scratch.bytes()));
             args.extend([scratch.arg(), weights.arg(), number(partitions)]);
@@ -135,7 +137,7 @@ pub fn attend(
         }
         AttentionPlan::Prefill { tiles, tile_count } => {
             need(tiles, tile_count * 8, "tiles");
-            args.extend([tiles.arg(), task.out.arg()]);
+            args.extend([tiles.arg(), number(rows.count), task.out.arg()]);
             let queries = layout::prefill_queries(dim);
             let kernel = if layout::is_wide(dim) {
                 "gf_attention_prefill_wide"

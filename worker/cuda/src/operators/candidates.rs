@@ -2,7 +2,7 @@
 
 use genesisflow_canonical::sampler::MAX_TOP_K;
 
-use super::{launch, need, number};
+use super::{launch, need, need_aligned, number};
 use crate::{
     device::{Device, DeviceError, Span},
     layout::{candidates_bytes, candidates_scratch_bytes, STRETCH},
@@ -27,8 +27,8 @@ pub fn candidates(
 ) -> Result<(), DeviceError> {
     assert!((1..=usize::from(MAX_TOP_K)).contains(&keep), "{keep}");
     need(logits, rows * width * 4, "logits");
-    need(scratch, candidates_scratch_bytes(rows, width), "scratch");
-    need(out, candidates_bytes(rows), "out");
+    need_aligned(scratch, candidates_scratch_bytes(rows, width), "scratch");
+    need_aligned(out, candidates_bytes(rows), "out");
     let stretches = width.div_ceil(STRETCH);
     let shared = STRETCH * 8;
     let args = [logits.arg(), number(width), number(keep), scratch.arg()];

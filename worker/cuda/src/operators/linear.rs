@@ -2,7 +2,7 @@
 
 use genesisflow_canonical::{kernels::WeightFormat, quantize_row::blocks};
 
-use super::{launch, need, number, optional, Activation, Quantized};
+use super::{launch, need, need_aligned, number, optional, Activation, Quantized};
 use crate::{
     device::{Arg, Device, DeviceError, Span},
     layout::{tile_block_bytes, TILE_COLUMNS, TILE_ROWS},
@@ -59,8 +59,8 @@ impl<'a> Matrix<'a> {
     pub(super) fn check(&self) {
         let tile_blocks = self.tiles() * blocks(self.columns);
         let quants = tile_blocks * tile_block_bytes(self.format);
-        need(self.quants, quants, "weights");
-        need(self.scales, tile_blocks * TILE_ROWS * 2, "weight scales");
+        need_aligned(self.quants, quants, "weights");
+        need_aligned(self.scales, tile_blocks * TILE_ROWS * 2, "weight scales");
     }
 }
 

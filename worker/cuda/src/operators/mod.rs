@@ -5,8 +5,9 @@
 //! touches memory outside the buffers. Work is asked for, not waited for.
 //!
 //! # Panics
-//! All functions panic if a span is smaller than the shape needs, or a number of the shape is 0 or
-//! beyond 2^31: the caller computed it wrong.
+//! All functions panic if a span is smaller than the shape needs, if quantised rows, weights, keys,
+//! values or working memory are not aligned to 16 bytes, or if a number of the shape is 0 or beyond
+//! 2^31: the caller computed it wrong.
 
 mod attention;
 mod candidates;
@@ -36,8 +37,8 @@ pub struct Quantized<'a> {
 
 impl Quantized<'_> {
     fn check(self, rows: usize, columns: usize) {
-        need(self.quants, layout::quants_bytes(rows, columns), "quants");
-        need(self.scales, layout::scales_bytes(rows, columns), "scales");
+        need_aligned(self.quants, layout::quants_bytes(rows, columns), "quants");
+        need_aligned(self.scales, layout::scales_bytes(rows, columns), "scales");
     }
 }
 
@@ -54,12 +55,18 @@ pub struct Faults<'a> {
 }
 
 impl Faults<'_> {
-    fn args(self, rows: usize) -> [Arg; 3] {
+    fn args(self, rows: usize) -> [Arg; 4] {
         match self.row_of {
             Some(row_of) => need(row_of, rows * 4, "row_of"),
             None => need(self.at, rows * 4, "faults"),
         }
-        [self.at.arg(), optional(self.row_of), Arg::U32(self.code)]
+        need(self.at, 4, "faults");
+        [
+            self.at.arg(),
+            number(self.at.bytes() / 4),
+            optional(self.row_of),
+            Arg::U32(self.code),
+        ]
     }
 }
 
@@ -128,6 +135,14 @@ fn need(span: Span, bytes: usize, name: &str) {
         "{name} needs {bytes} bytes, not {}",
         span.bytes()
     );
+}
+
+/// [`need`], for what kernels read 16 bytes at a time.
+#[track_caller]
+fn need_aligned(span: Span, bytes: usize, name: &str) {
+    need(span, bytes, name);
+    let at = span.address();
+    assert!(at.0.is_multiple_of(16), "{name} at {at:?} is not aligned");
 }
 
 #[track_caller]

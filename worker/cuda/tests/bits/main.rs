@@ -2,6 +2,7 @@
 //! over odd shapes and values at the edges.
 
 mod attention;
+mod bounds;
 mod candidates;
 mod heads;
 mod linear;
