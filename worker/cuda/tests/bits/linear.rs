@@ -138,7 +138,11 @@ fn products_of_every_kernel() {
             // Tiles that are not full; chunks of 32 and 64 blocks, and stages, begun and not ended.
             for (outputs, columns) in [(1, 1), (16, 32), (37, 200), (150, 96), (20, 2_100)] {
                 let mut case = Case::new(&mut values, format, outputs, columns);
-                case.x = values.activations(rows * columns);
+                case.x = if outputs % 2 == 1 {
+                    values.mild_activations(rows * columns)
+                } else {
+                    values.activations(rows * columns)
+                };
                 let got = case.run(Activation::Silu, None);
                 let expected = case.products().concat();
                 let what = format!("{format:?} {outputs} x {columns}, {rows} rows");

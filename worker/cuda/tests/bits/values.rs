@@ -42,6 +42,16 @@ impl Values {
         (0..n).map(|_| self.activation()).collect()
     }
 
+    /// The same without large ones, beside which all others are lost.
+    pub fn mild_activations(&mut self, n: usize) -> Vec<f32> {
+        let mild = |_| match self.bits() % 32 {
+            0 => -0.0,
+            1 => f32::from_bits(self.bits() & 0x807f_ffff),
+            _ => self.unit() * 2.0,
+        };
+        (0..n).map(mild).collect()
+    }
+
     pub fn units(&mut self, n: usize) -> Vec<f32> {
         (0..n).map(|_| self.unit()).collect()
     }
