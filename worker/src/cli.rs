@@ -4,6 +4,7 @@
 //! [`crate::config::Settings`] decides between flag, environment and file.
 
 use crate::amount::Amount;
+use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -28,7 +29,7 @@ const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 unexpected; 2 wrong arguments or configuration; 3 key; \
 4 chain unreachable; 5 another chain than the journal's; 6 runtime does not match this worker; \
 7 stake or balance; 8 model or offer; 9 journal or disk; 10 transaction refused; \
-11 the replayed result is wrong; 12 the job is not there to be replayed.
+11 the replayed result is wrong; 12 the job is not there to be replayed; 13 the hub of models.
 
 Every setting is taken from its flag, else from the environment, else from the configuration \
 file, else from its default.";
@@ -103,7 +104,7 @@ pub enum Command {
     /// What is claimed or drawn already is still due: keep `run` going until
     /// it is over. `register` with the same stake ends the break.
     Chill,
-    /// Describe a model folder, and register it on the chain
+    /// Fetch, check and remove models, and register them on the chain
     #[command(subcommand)]
     Model(ModelCommand),
     /// Offer a model at your prices, or change or withdraw the offer
@@ -133,6 +134,76 @@ pub enum Command {
     /// result can be checked until its job is final. Exit code 0: the result
     /// is right; 11: it is wrong.
     Replay(ReplayArgs),
+    /// Measure this machine, and what a million tokens cost on it
+    ///
+    /// Without --model: read bandwidth, and random weights in the shapes of
+    /// models that people run. Needs no chain and no key. GENESISFLOW_THREADS and
+    /// GENESISFLOW_KERNEL choose what it runs on. Stop a running worker first: it
+    /// would slow both down.
+    Bench(BenchArgs),
+    /// Print completions for a shell
+    ///
+    /// For bash, in ~/.bashrc: source <(genesisflow-worker completions bash)
+    Completions(CompletionsArgs),
+}
+
+/// Arguments of `bench`.
+#[derive(Args, Clone, Debug)]
+pub struct BenchArgs {
+    /// A model of yours to measure, by name or folder; may be given several
+    /// times. It is run as `run` would run it
+    #[arg(long = "model", value_name = "NAME|DIR")]
+    pub models: Vec<String>,
+    /// Shapes to measure, with commas between [default: all, or none if there is
+    /// a --model]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub shapes: Vec<String>,
+    /// Formats of the shapes' weights, with commas between
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        default_value = "Q8_0,Q4_0"
+    )]
+    pub formats: Vec<String>,
+    /// Numbers of jobs that are run together, with commas between
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',', default_value = "1,4,8,16",
+        value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub batches: Vec<u32>,
+    /// Runs of which the fastest counts
+    #[arg(long, value_name = "RUNS", default_value_t = 5,
+        value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repeats: u32,
+    /// Time a replay against generating, too (shapes only)
+    #[arg(long)]
+    pub replay: bool,
+    /// What an hour of this machine costs you, in any money; prints what a
+    /// million tokens cost
+    #[arg(long, value_name = "PRICE", value_parser = price)]
+    pub hourly_price: Option<f64>,
+    /// Part of the time in which the machine has work, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 50,
+        value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub busy: u8,
+    /// Print JSON, for scripts
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Reads a price above 0.
+fn price(text: &str) -> Result<f64, String> {
+    let price = text.trim().parse::<f64>().ok();
+    price
+        .filter(|price| price.is_finite() && *price > 0.0)
+        .ok_or_else(|| "write a number above 0, such as 0.80".into())
+}
+
+/// Arguments of `completions`.
+#[derive(Args, Clone, Debug)]
+pub struct CompletionsArgs {
+    /// Which shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
 }
 
 /// Arguments of `register`.
@@ -188,6 +259,25 @@ pub struct DoctorArgs {
 /// The commands on models.
 #[derive(Debug, Subcommand)]
 pub enum ModelCommand {
+    /// Add a model from a folder or from the Hugging Face hub
+    ///
+    /// Fetches the files that the engine reads, at one commit, checks every one
+    /// and notes its SHA-256. What was interrupted goes on where it stopped when
+    /// the same command is run again. A manifest.toml is written to be reviewed
+    /// before `model register`. For a model that the hub does not give to
+    /// everybody, set HF_TOKEN to an access token.
+    Add(ModelAddArgs),
+    /// List the models of this data directory, and how much room they take
+    List(ModelListArgs),
+    /// Hash the files of models again, and name those that have changed
+    ///
+    /// Exit code 0: all are as they were added or registered; 8: some are not.
+    Verify(ModelVerifyArgs),
+    /// Delete a model's files and forget it
+    ///
+    /// Refused as long as this worker offers the model on the chain, or has jobs
+    /// or audits of it. Files outside the data directory are left alone.
+    Remove(ModelRemoveArgs),
     /// Print the id that a model folder has on every chain
     Id(ModelArgs),
     /// Print the manifest of a folder: files, hashes, limits, terms
@@ -196,12 +286,74 @@ pub enum ModelCommand {
     Register(ModelArgs),
 }
 
+/// Arguments of `model add`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ModelAddArgs {
+    /// A folder laid out as on Hugging Face, or OWNER/NAME of a model at the hub
+    /// (hf:OWNER/NAME if there is a folder of that name, too)
+    #[arg(value_name = "DIR|OWNER/NAME")]
+    pub source: String,
+    /// Commit, branch or tag at the hub. A branch or tag is resolved to its
+    /// commit, which is noted [default: main]
+    #[arg(long, value_name = "REVISION")]
+    pub revision: Option<String>,
+    /// SHA-256 that a file must have; may be given several times. A file with
+    /// another one is not taken
+    #[arg(long, value_name = "FILE=HEX")]
+    pub sha256: Vec<String>,
+    /// Name of the model's folder in the data directory [default: its own name]
+    #[arg(long = "as", value_name = "NAME")]
+    pub name: Option<String>,
+    /// Leave a folder where it is instead of copying it; it counts for nothing
+    /// in the quota, and `model remove` will not delete it
+    #[arg(long, conflicts_with = "revision")]
+    pub in_place: bool,
+    /// Address of the hub [default: https://huggingface.co]
+    #[arg(long, env = "GENESISFLOW_HUB", value_name = "URL")]
+    pub hub: Option<String>,
+    /// How much disk the models of the data directory may take together, such
+    /// as "50 GB" [default: no limit but the disk's]
+    #[arg(long, env = "GENESISFLOW_DISK_QUOTA", value_name = "SIZE")]
+    pub disk_quota: Option<ByteSize>,
+}
+
+/// Arguments of `model list`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ModelListArgs {
+    /// Print JSON, for scripts
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `model verify`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ModelVerifyArgs {
+    /// Names, folders or ids of models [default: all]
+    #[arg(value_name = "MODEL")]
+    pub models: Vec<String>,
+    /// Print JSON, for scripts
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `model remove`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ModelRemoveArgs {
+    /// Name, folder or id of the model
+    #[arg(value_name = "MODEL")]
+    pub model: String,
+    /// Do not ask the chain whether this worker still offers it
+    #[arg(long)]
+    pub force: bool,
+}
+
 /// A model folder and what may be said about it instead of its manifest.toml.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ModelArgs {
-    /// Folder with config.json, model.safetensors and tokenizer.json, as on
-    /// Hugging Face, and a manifest.toml for limits and terms
-    #[arg(value_name = "DIR")]
+    /// Name of a model that was added, or a folder with config.json,
+    /// model.safetensors (or its shards) and tokenizer.json, as on Hugging Face,
+    /// and a manifest.toml for limits and terms
+    #[arg(value_name = "NAME|DIR")]
     pub dir: PathBuf,
     /// Name shown to requesters
     #[arg(long)]
@@ -235,8 +387,9 @@ pub struct ModelArgs {
 /// Arguments of `offer`.
 #[derive(Args, Debug)]
 pub struct OfferArgs {
-    /// The model: its folder, or the 0x id of a model registered before
-    #[arg(long, value_name = "DIR|ID")]
+    /// The model: its name in the data directory, its folder, or the 0x id of a
+    /// model registered before
+    #[arg(long, value_name = "NAME|DIR|ID")]
     pub model: String,
     /// Your price per input token, in GEN
     #[arg(long, value_name = "GEN", required_unless_present = "remove")]
@@ -255,10 +408,10 @@ pub struct OfferArgs {
 /// Arguments of `run`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct RunArgs {
-    /// A model folder to serve; may be given several times. Without it, the
-    /// folders of the configuration file, else all that were offered from
-    /// this data directory
-    #[arg(long = "model", value_name = "DIR")]
+    /// A model to serve, by name or folder; may be given several times. Without
+    /// it, the folders of the configuration file, else all that were offered
+    /// from this data directory
+    #[arg(long = "model", value_name = "NAME|DIR")]
     pub models: Vec<PathBuf>,
     /// Seconds that a stop waits for the job in hand [default: 30]
     #[arg(long, value_name = "SECONDS")]
@@ -307,6 +460,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_hour_has_a_price_above_nothing() {
+        let parse = |price: &str| Cli::try_parse_from(["w", "bench", "--hourly-price", price]);
+        assert!(parse("0.80").is_ok());
+        for bad in ["0", "-1", "nan", "inf", "much"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

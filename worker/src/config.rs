@@ -3,10 +3,12 @@
 use crate::{
     amount::Amount,
     audits::Appeals,
-    cli::{CommonArgs, RunArgs},
+    cli::{CommonArgs, ModelAddArgs, RunArgs},
     error::{Error, Kind, Result},
+    hub::DEFAULT_HUB,
     key::{KeySource, KEY_VARIABLE},
 };
+use bytesize::ByteSize;
 use serde::Deserialize;
 use std::{
     net::SocketAddr,
@@ -33,6 +35,8 @@ struct ConfigFile {
     appeal: Option<bool>,
     appeal_bond_limit: Option<Amount>,
     metrics: Option<SocketAddr>,
+    hub: Option<String>,
+    disk_quota: Option<ByteSize>,
 }
 
 /// The settings in force.
@@ -54,6 +58,10 @@ pub struct Settings {
     pub appeals: Appeals,
     /// Where to answer Prometheus, if anywhere.
     pub metrics: Option<SocketAddr>,
+    /// Address of the hub that models are fetched from.
+    pub hub: String,
+    /// Bytes that the models of the data directory may take together.
+    pub disk_quota: Option<u64>,
 }
 
 impl Settings {
@@ -110,7 +118,20 @@ impl Settings {
                 largest_bond: file.appeal_bond_limit.map(|limit| limit.0),
             },
             metrics: file.metrics,
+            hub: file.hub.unwrap_or_else(|| DEFAULT_HUB.into()),
+            disk_quota: file.disk_quota.map(|quota| quota.as_u64()),
         })
+    }
+
+    /// Lets the arguments of `model add` replace what the file says.
+    pub fn with_add_args(mut self, args: &ModelAddArgs) -> Self {
+        if let Some(hub) = &args.hub {
+            self.hub.clone_from(hub);
+        }
+        if let Some(quota) = args.disk_quota {
+            self.disk_quota = Some(quota.as_u64());
+        }
+        self
     }
 
     /// Lets the arguments of `run` replace what the file says.
@@ -145,7 +166,7 @@ fn read_file(path: &Path) -> Result<ConfigFile> {
     let mut file: ConfigFile = toml::from_str(&text).map_err(|error| {
         Error::new(Kind::Usage, format!("the configuration file {shown} is malformed"))
             .because(error.to_string().trim_end())
-            .fix("the keys are url, key-file, data-dir, log, models, shutdown-grace, appeal and appeal-bond-limit; see the worker's README")
+            .fix("the keys are url, key-file, data-dir, log, models, shutdown-grace, appeal, appeal-bond-limit, metrics, hub and disk-quota; see the worker's README")
     })?;
     // Paths in the file are meant from where the file is.
     let base = path.parent().unwrap_or(Path::new("."));
@@ -193,7 +214,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(
             dir.path().join(CONFIG_FILE),
-            "url = \"ws://file:1\"\nkey-file = \"key\"\nmodels = [\"m\"]\nshutdown-grace = 5\nappeal-bond-limit = \"2.5\"\nmetrics = \"127.0.0.1:9616\"\n",
+            "url = \"ws://file:1\"\nkey-file = \"key\"\nmodels = [\"m\"]\nshutdown-grace = 5\nappeal-bond-limit = \"2.5\"\nmetrics = \"127.0.0.1:9616\"\nhub = \"https://mirror\"\ndisk-quota = \"1.5 GB\"\n",
         )
         .unwrap();
         let mut args = args_with(dir.path());
@@ -205,6 +226,15 @@ mod tests {
         assert!(settings.appeals.enabled);
         assert_eq!(settings.appeals.largest_bond, Some(5 * GEN / 2));
         assert_eq!(settings.metrics, Some(([127, 0, 0, 1], 9616).into()));
+        assert_eq!(settings.hub, "https://mirror");
+        assert_eq!(settings.disk_quota, Some(1_500_000_000));
+        let add = ModelAddArgs {
+            disk_quota: Some(ByteSize::mb(7)),
+            ..ModelAddArgs::default()
+        };
+        let settings = settings.with_add_args(&add);
+        assert_eq!(settings.hub, "https://mirror");
+        assert_eq!(settings.disk_quota, Some(7_000_000));
 
         args.url = Some("ws://flag:2".into());
         args.dev_key = Some("//Bob".into());

@@ -39,6 +39,8 @@ pub enum Kind {
     WrongResult = 11,
     /// A job, or what is needed of it, is not on the chain.
     Job = 12,
+    /// The hub of models cannot be reached, or does not give what was asked for.
+    Hub = 13,
 }
 
 impl Kind {

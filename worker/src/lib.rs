@@ -13,7 +13,8 @@
 //! | [`executor`] | runs jobs; a trait, with the engine behind it |
 //! | [`market`] | what the worker needs of a chain, as a trait |
 //! | [`chain`] | that trait over a node's RPC |
-//! | [`manifest`], [`model_store`] | models as folders and as ids |
+//! | [`manifest`], [`model_files`], [`model_store`] | models as folders and as ids |
+//! | [`hub`], [`first_manifest`] | models fetched, and a manifest to begin with |
 //! | [`metrics`] | what Prometheus and a service manager are told |
 //! | [`key`], [`error`], [`amount`], [`shutdown`], [`pause`] | what the name says |
 //!
@@ -29,12 +30,15 @@ pub mod commands;
 pub mod config;
 pub mod error;
 pub mod executor;
+pub mod first_manifest;
+pub mod hub;
 pub mod job_loop;
 pub mod journal;
 pub mod key;
 pub mod manifest;
 pub mod market;
 pub mod metrics;
+pub mod model_files;
 pub mod model_store;
 pub mod pause;
 pub mod recovery;

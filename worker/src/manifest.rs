@@ -1,10 +1,10 @@
 //! From a model folder to its manifest, and back to a check of the folder.
 //!
-//! A folder is laid out as on Hugging Face: `config.json`, `model.safetensors`,
-//! `tokenizer.json`, and `tokenizer_config.json` and `chat_template.jinja` if
-//! there are any: the files that the engine reads. What they do not say, the
-//! terms above all, stands in a `manifest.toml` beside them or is given as
-//! flags:
+//! A folder is laid out as on Hugging Face: `config.json`, `model.safetensors` or
+//! its shards and their index, `tokenizer.json`, and `tokenizer_config.json` and
+//! `chat_template.jinja` if there are any: the files that the engine reads. What
+//! they do not say, the terms above all, stands in a `manifest.toml` beside them
+//! or is given as flags:
 //!
 //! ```toml
 //! name = "Genesis Tiny"
@@ -28,30 +28,19 @@ use crate::{
     amount::Amount,
     cli::ModelArgs,
     error::{Error, Kind, Result},
+    model_files::{files, hash, GENERATION_CONFIG},
 };
 use codec::Encode;
+use genesisflow_engine::loading::CONFIG;
 use genesisflow_primitives::{
-    manifest::CANONICAL_VERSION, FileRole, ModelFile, ModelId, ModelLimits, ModelManifest,
-    ModelTerms, Task, H256,
+    manifest::CANONICAL_VERSION, ModelFile, ModelId, ModelLimits, ModelManifest, ModelTerms, Task,
 };
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use sp_arithmetic::Percent;
-use std::{
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-const DESCRIPTION: &str = "manifest.toml";
-const CONFIG: &str = "config.json";
-const TOKENIZER: &str = "tokenizer.json";
-/// Files that decide the result if they are there, and need not be.
-const OPTIONAL: [(FileRole, &str); 2] = [
-    (FileRole::ChatTemplate, "tokenizer_config.json"),
-    (FileRole::ChatTemplate, "chat_template.jinja"),
-];
-const GENERATION_CONFIG: &str = "generation_config.json";
-const WEIGHTS: &str = "model.safetensors";
+/// What the market needs to know of a folder besides its files.
+pub const DESCRIPTION: &str = "manifest.toml";
 
 /// A model folder, described.
 #[derive(Clone, Debug)]
@@ -95,50 +84,6 @@ impl ModelFolder {
     pub fn bytes(&self) -> Vec<u8> {
         self.manifest.encode()
     }
-}
-
-/// Makes sure that `dir` holds exactly the files of `manifest`, as far as the
-/// engine reads them.
-///
-/// # Errors
-/// [`Kind::Model`], naming the first file that is missing, differs, or would
-/// change the result without being in the manifest.
-pub fn check_files(dir: &Path, manifest: &ModelManifest) -> Result<()> {
-    for file in &manifest.files {
-        let path = dir.join(&*text(&file.path));
-        let (sha256, size) = hash(&path)?;
-        if (sha256, size) != (file.sha256, file.size) {
-            return Err(Error::new(
-                Kind::Model,
-                format!("the model file {} has changed", path.display()),
-            )
-            .because(format!(
-                "its sha256 is {} ({size} bytes), the manifest on the chain says {} ({} bytes)",
-                hex::encode(sha256),
-                hex::encode(file.sha256),
-                file.size
-            ))
-            .fix("restore the file, or register the changed folder as a new model with `model register` and make an `offer` for it"));
-        }
-    }
-    for (_, name) in OPTIONAL {
-        let is_listed = manifest
-            .files
-            .iter()
-            .any(|file| file.path[..] == *name.as_bytes());
-        if !is_listed && dir.join(name).exists() {
-            return Err(Error::new(
-                Kind::Model,
-                format!(
-                    "the model folder {} has a {name} that the manifest on the chain does not know",
-                    dir.display()
-                ),
-            )
-            .because("it would change what the model is given to read")
-            .fix("remove the file, or register the folder as a new model with `model register` and make an `offer` for it"));
-        }
-    }
-    Ok(())
 }
 
 /// `path`, absolute and without links, so that a folder has one name.
@@ -252,7 +197,7 @@ impl Description {
             task: Task::TextGeneration,
             architecture: bounded("model_type", architecture.as_bytes().to_vec())?,
             canonical_version: CANONICAL_VERSION,
-            files: bounded("number of files", files(dir)?)?,
+            files: bounded("number of files", hashed_files(dir)?)?,
             stop_tokens: bounded("stop-tokens", stop_tokens)?,
             limits: ModelLimits {
                 context: required(context, "context", "limits")?,
@@ -288,49 +233,19 @@ impl Description {
 }
 
 /// The files of a folder that decide what the model computes, hashed.
-fn files(dir: &Path) -> Result<Vec<ModelFile>> {
-    let mut found = vec![
-        (FileRole::Config, CONFIG),
-        (FileRole::Weights, WEIGHTS),
-        (FileRole::Tokenizer, TOKENIZER),
-    ];
-    found.extend(OPTIONAL.iter().filter(|(_, name)| dir.join(name).exists()));
-    found
+fn hashed_files(dir: &Path) -> Result<Vec<ModelFile>> {
+    files(dir)?
         .into_iter()
         .map(|(role, name)| {
-            let (sha256, size) = hash(&dir.join(name))?;
+            let (sha256, size) = hash(&dir.join(&name))?;
             Ok(ModelFile {
                 role,
-                path: bounded("file name", name.as_bytes().to_vec())?,
+                path: bounded("file name", name.into_bytes())?,
                 sha256,
                 size,
             })
         })
         .collect()
-}
-
-/// SHA-256 and size of a file.
-fn hash(path: &Path) -> Result<(H256, u64)> {
-    let unreadable = |error: std::io::Error| {
-        Error::new(
-            Kind::Model,
-            format!("cannot read the model file {}", path.display()),
-        )
-        .because(error)
-        .fix("check that the file is there and readable")
-    };
-    let mut file = std::fs::File::open(path).map_err(unreadable)?;
-    let mut digest = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    let mut size = 0u64;
-    loop {
-        let read = file.read(&mut buffer).map_err(unreadable)?;
-        if read == 0 {
-            return Ok((H256(digest.finalize().into()), size));
-        }
-        digest.update(&buffer[..read]);
-        size += read as u64;
-    }
 }
 
 /// The token ids that end a sequence, as the folder's own files name them.
@@ -401,6 +316,9 @@ fn out_of_bounds(what: &str, cause: String) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model_files::{check_files, TOKENIZER};
+    use genesisflow_engine::loading::WEIGHTS;
+    use genesisflow_primitives::FileRole;
 
     const TOML: &str = r#"
         name = "Tiny"

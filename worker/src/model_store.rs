@@ -1,9 +1,15 @@
-//! Which folder holds which model: a small list in the data directory.
+//! The models of a data directory: which folder holds which, and what its files
+//! were when they were added.
 //!
-//! `model register` and `offer` note the folder here, so that `run` needs no
-//! arguments and can tell a changed file from an unknown model.
+//! `model add` puts folders below `models/` and pins their files here; `model
+//! register` and `offer` note which model a folder is on the chain, so that
+//! `run` needs no arguments and can tell a changed file from an unknown model.
 
-use crate::error::{Error, Kind, Result};
+use crate::{
+    error::{Error, Kind, Result},
+    hub::is_plain_name,
+    model_files::Pin,
+};
 use genesisflow_primitives::ModelId;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -12,18 +18,62 @@ use std::{
 };
 
 const FILE: &str = "models.toml";
+/// Folder of the data directory that added models are in.
+const MODELS: &str = "models";
+/// Folder beside them in which models are put together.
+const PARTIAL: &str = ".partial";
 
 /// The list.
 #[derive(Debug)]
 pub struct ModelStore {
     path: PathBuf,
+    models: PathBuf,
     entries: Vec<Entry>,
 }
 
+/// A model folder.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-struct Entry {
-    id: String,
-    folder: PathBuf,
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Which model it is, once it was registered or offered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    /// Where it is.
+    pub folder: PathBuf,
+    /// Where its files came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Its files as they were when it was added or registered.
+    #[serde(default, rename = "file", skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<Pin>,
+}
+
+impl Entry {
+    /// A folder that was added.
+    pub fn new(folder: &Path, source: Option<String>, pins: Vec<Pin>) -> Self {
+        Self {
+            id: None,
+            folder: folder.to_owned(),
+            source,
+            pins,
+        }
+    }
+
+    /// The same folder, whose files are these now.
+    pub fn with_pins(self, pins: Vec<Pin>) -> Self {
+        Self { pins, ..self }
+    }
+
+    /// Which model it is, once it was registered or offered.
+    pub fn model(&self) -> Option<ModelId> {
+        parse_id(self.id.as_deref()?)
+    }
+
+    /// The folder's own name.
+    pub fn name(&self) -> String {
+        let name = self.folder.file_name();
+        name.map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+    }
 }
 
 #[derive(Default, Deserialize, Serialize)]
@@ -48,8 +98,25 @@ impl ModelStore {
             toml::from_str(&text).map_err(|error| unusable(&path, error.to_string().trim_end()))?;
         Ok(Self {
             path,
+            models: data_dir.join(MODELS),
             entries: document.models,
         })
+    }
+
+    /// The folder that added models are in.
+    pub fn models_dir(&self) -> &Path {
+        &self.models
+    }
+
+    /// Where a model is put together before it goes to [`Self::models_dir`].
+    pub fn partial_dir(&self) -> PathBuf {
+        self.models.join(PARTIAL)
+    }
+
+    /// Whether `folder` is one that this store holds, so that it may delete it.
+    pub fn owns(&self, folder: &Path) -> bool {
+        let parent = folder.parent().and_then(|dir| dir.canonicalize().ok());
+        parent.is_some() && parent == self.models.canonicalize().ok()
     }
 
     /// The folder noted for `model`.
@@ -57,23 +124,55 @@ impl ModelStore {
         let id = shown(model);
         self.entries
             .iter()
-            .find(|entry| entry.id == id)
+            .find(|entry| entry.id.as_ref() == Some(&id))
             .map(|entry| entry.folder.as_path())
     }
 
     /// The model noted for `folder`.
     pub fn model(&self, folder: &Path) -> Option<ModelId> {
-        self.entries
-            .iter()
-            .find(|entry| entry.folder == folder)
-            .and_then(|entry| parse_id(&entry.id))
+        self.entry(folder)?.model()
+    }
+
+    /// What is known of `folder`.
+    pub fn entry(&self, folder: &Path) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.folder == folder)
+    }
+
+    /// All folders.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
     }
 
     /// All models and their folders.
     pub fn all(&self) -> impl Iterator<Item = (ModelId, &Path)> {
         self.entries
             .iter()
-            .filter_map(|entry| Some((parse_id(&entry.id)?, entry.folder.as_path())))
+            .filter_map(|entry| Some((entry.model()?, entry.folder.as_path())))
+    }
+
+    /// The folder that somebody means: by its path, by the name of an added
+    /// model, or by an id. None if there is no such folder.
+    pub fn named(&self, text: &str) -> Option<PathBuf> {
+        if let Some(id) = parse_id(text) {
+            return self.folder(id).map(Path::to_owned);
+        }
+        let added = self.models.join(text);
+        let place = if is_plain_name(text) && added.is_dir() {
+            added
+        } else {
+            PathBuf::from(text)
+        };
+        place.canonicalize().ok().filter(|path| path.is_dir())
+    }
+
+    /// Adds a folder, or replaces what was known of it.
+    ///
+    /// # Errors
+    /// [`Kind::Journal`] if the list cannot be written.
+    pub fn add(&mut self, entry: Entry) -> Result<()> {
+        self.entries.retain(|old| old.folder != entry.folder);
+        self.entries.push(entry);
+        self.save()
     }
 
     /// Notes that `folder` holds `model`; replaces what was said of either.
@@ -81,27 +180,54 @@ impl ModelStore {
     /// # Errors
     /// [`Kind::Journal`] if the list cannot be written.
     pub fn note(&mut self, model: ModelId, folder: &Path) -> Result<()> {
-        let entry = Entry {
-            id: shown(model),
-            folder: folder.to_owned(),
-        };
-        if self.entries.contains(&entry) {
-            return Ok(());
-        }
-        self.entries
-            .retain(|old| old.id != entry.id && old.folder != entry.folder);
-        self.entries.push(entry);
-        self.save()
+        self.change(model, folder, None)
     }
 
-    /// Forgets `model`.
+    /// As [`Self::note`], with the files that make the model what it is.
     ///
     /// # Errors
     /// [`Kind::Journal`] if the list cannot be written.
-    pub fn forget(&mut self, model: ModelId) -> Result<()> {
-        let id = shown(model);
+    pub fn note_files(&mut self, model: ModelId, folder: &Path, pins: Vec<Pin>) -> Result<()> {
+        self.change(model, folder, Some(pins))
+    }
+
+    fn change(&mut self, model: ModelId, folder: &Path, pins: Option<Vec<Pin>>) -> Result<()> {
+        let before = self.entries.clone();
+        let id = Some(shown(model));
+        for entry in &mut self.entries {
+            if entry.id == id && entry.folder != folder {
+                entry.id = None;
+            }
+        }
+        // Of a folder that was never added, nothing but its id was known.
+        let is_known = |entry: &Entry| entry.id.is_some() || !entry.pins.is_empty();
+        self.entries
+            .retain(|entry| is_known(entry) || entry.folder == folder);
+        match self.entries.iter_mut().find(|entry| entry.folder == folder) {
+            Some(entry) => {
+                entry.id = id;
+                if let Some(pins) = pins {
+                    entry.pins = pins;
+                }
+            }
+            None => self.entries.push(Entry {
+                id,
+                ..Entry::new(folder, None, pins.unwrap_or_default())
+            }),
+        }
+        if self.entries == before {
+            return Ok(());
+        }
+        self.save()
+    }
+
+    /// Forgets a folder.
+    ///
+    /// # Errors
+    /// [`Kind::Journal`] if the list cannot be written.
+    pub fn forget(&mut self, folder: &Path) -> Result<()> {
         let before = self.entries.len();
-        self.entries.retain(|entry| entry.id != id);
+        self.entries.retain(|entry| entry.folder != folder);
         if self.entries.len() == before {
             return Ok(());
         }
@@ -153,6 +279,14 @@ fn unusable(path: &Path, cause: impl std::fmt::Display) -> Error {
 mod tests {
     use super::*;
 
+    fn pin(path: &str) -> Pin {
+        Pin {
+            path: path.into(),
+            size: 3,
+            sha256: "ab".repeat(32),
+        }
+    }
+
     #[test]
     fn a_noted_folder_is_found_again_both_ways() {
         let dir = tempfile::tempdir().unwrap();
@@ -176,8 +310,60 @@ mod tests {
         store.note(ModelId::repeat_byte(2), folder).unwrap();
         assert_eq!(store.model(folder), Some(ModelId::repeat_byte(2)));
         assert_eq!(store.folder(ModelId::repeat_byte(1)), None);
-        store.forget(ModelId::repeat_byte(2)).unwrap();
-        assert_eq!(ModelStore::open(dir.path()).unwrap().all().count(), 0);
+        store.forget(folder).unwrap();
+        assert_eq!(ModelStore::open(dir.path()).unwrap().entries().len(), 0);
+    }
+
+    #[test]
+    fn an_added_folder_keeps_its_pins_when_it_becomes_a_model() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = ModelStore::open(dir.path()).unwrap();
+        let (folder, id) = (Path::new("/models/a"), ModelId::repeat_byte(1));
+        let source = Some("https://example.org/a".to_owned());
+        store
+            .add(Entry::new(folder, source.clone(), vec![pin("w")]))
+            .unwrap();
+        assert_eq!(store.all().count(), 0, "it is no model of the chain yet");
+        store.note(id, folder).unwrap();
+
+        let mut store = ModelStore::open(dir.path()).unwrap();
+        let entry = store.entry(folder).unwrap();
+        assert_eq!((entry.model(), &entry.source), (Some(id), &source));
+        assert_eq!(entry.pins, [pin("w")]);
+
+        // The same model elsewhere: the folder stays, as one that was added.
+        store
+            .note_files(id, Path::new("/other"), vec![pin("x")])
+            .unwrap();
+        assert_eq!(store.entry(folder).unwrap().model(), None);
+        assert_eq!(store.folder(id), Some(Path::new("/other")));
+    }
+
+    #[test]
+    fn a_list_of_an_earlier_release_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let id = ModelId::repeat_byte(7);
+        let old = format!("[[model]]\nid = \"{}\"\nfolder = \"/m\"\n", shown(id));
+        std::fs::write(dir.path().join(FILE), old).unwrap();
+        let store = ModelStore::open(dir.path()).unwrap();
+        assert_eq!(store.folder(id), Some(Path::new("/m")));
+    }
+
+    #[test]
+    fn a_model_is_meant_by_name_path_or_id() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = ModelStore::open(dir.path()).unwrap();
+        let added = store.models_dir().join("tiny");
+        std::fs::create_dir_all(&added).unwrap();
+        let added = added.canonicalize().unwrap();
+        let id = ModelId::repeat_byte(5);
+        store.note(id, &added).unwrap();
+        assert_eq!(store.named("tiny"), Some(added.clone()));
+        assert_eq!(store.named(added.to_str().unwrap()), Some(added.clone()));
+        assert_eq!(store.named(&shown(id)), Some(added.clone()));
+        assert_eq!(store.named("no such model"), None);
+        assert!(store.owns(&added));
+        assert!(!store.owns(dir.path()));
     }
 
     #[test]

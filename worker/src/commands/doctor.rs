@@ -8,8 +8,8 @@ use crate::{
     config::Settings,
     error::{Error, Kind, Result},
     journal::Journal,
-    manifest::check_files,
     market::{Market, View},
+    model_files::check_files,
     model_store::{shown, ModelStore},
 };
 use genesisflow_primitives::{ModelId, ModelManifest};

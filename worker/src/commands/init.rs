@@ -102,6 +102,10 @@ url = "{}"
 # Model folders to serve; without it, all that were offered from this directory.
 # models = ["/srv/models/polyglot-tiny"]
 
+# How much disk the models that `model add` brings may take together, and where from.
+# disk-quota = "50 GB"
+# hub = "https://huggingface.co"
+
 # What to log: error, warn, info, debug, trace, or module=level pairs.
 # log = "warn,genesisflow_worker=info,genesisflow_engine=info"
 

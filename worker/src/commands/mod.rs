@@ -4,6 +4,8 @@
 //! differs, so that each can be repeated at will; but for `bond` and `unbond`,
 //! which add up.
 
+mod bench;
+mod completions;
 mod doctor;
 mod init;
 mod jobs;
@@ -42,6 +44,11 @@ pub async fn run(cli: Cli, settings: Settings) -> Result<()> {
         Command::Jobs(args) => jobs::run(&settings, &args).await,
         Command::Doctor(args) => doctor::run(&settings, &args).await,
         Command::Replay(args) => replay::run(&settings, &args).await,
+        Command::Bench(args) => bench::run(&settings, &args).await,
+        Command::Completions(args) => {
+            completions::run(&args);
+            Ok(())
+        }
     }
 }
 

@@ -36,7 +36,7 @@ pub async fn run(settings: &Settings, args: &OfferArgs) -> Result<()> {
                 .fix("run `genesisflow-worker register --stake GEN` first"),
         );
     }
-    if let Ok(dir) = absolute(Path::new(&args.model)) {
+    if let Some(dir) = store.named(&args.model) {
         store.note(model, &dir)?;
     }
     let before = view.offer(model).await.map_err(|e| chain.give_up(e))?;
@@ -79,7 +79,10 @@ fn find(store: &ModelStore, named: &str) -> Result<ModelId> {
         return Err(Error::new(Kind::Usage, format!("`{named}` is no model id"))
             .fix("an id is 0x and 64 hexadecimal digits, as `model id` prints it"));
     }
-    let dir = absolute(Path::new(named))?;
+    let dir = match store.named(named) {
+        Some(dir) => dir,
+        None => absolute(Path::new(named))?,
+    };
     if let Some(id) = store.model(&dir) {
         return Ok(id);
     }

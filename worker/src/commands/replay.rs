@@ -11,8 +11,8 @@ use crate::{
     config::Settings,
     error::{Error, Kind, Result},
     executor::{Cancel, EngineExecutor, ModelToLoad},
-    manifest::check_files,
     market::{AccountId, View},
+    model_files::check_files,
     model_store::{shown, ModelStore},
 };
 use genesisflow_primitives::{evidence, views::JobView, ModelId};

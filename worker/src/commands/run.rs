@@ -10,9 +10,10 @@ use crate::{
     executor::{EngineExecutor, ModelToLoad},
     job_loop::{JobLoop, Pace, Worker},
     journal::{Journal, Owner},
-    manifest::{absolute, check_files, ModelFolder},
+    manifest::{absolute, ModelFolder},
     market::{Market, View},
     metrics,
+    model_files::check_files,
     model_store::{shown, ModelStore},
     pause::Pause,
     shutdown,
@@ -179,7 +180,10 @@ async fn models_to_serve(
 /// The id of the model in a folder: the one noted when it was registered or
 /// offered, else the one its files have now.
 pub(super) fn identify(store: &ModelStore, dir: &Path) -> Result<(ModelId, PathBuf)> {
-    let dir = absolute(dir)?;
+    let dir = match store.named(&dir.to_string_lossy()) {
+        Some(dir) => dir,
+        None => absolute(dir)?,
+    };
     if let Some(id) = store.model(&dir) {
         return Ok((id, dir));
     }

@@ -4,6 +4,7 @@
 // Each test file uses a part of it.
 #![allow(dead_code)]
 
+pub mod hub;
 pub mod model;
 pub mod node;
 pub mod requester;

@@ -107,11 +107,18 @@ fn tokenizer() -> Vec<u8> {
     serde_json::to_vec(&tokenizer).unwrap()
 }
 
-/// All tensors as one safetensors file: the header's length, the header, data.
-fn weights() -> Vec<u8> {
+/// The index of a checkpoint whose only shard is `file`.
+pub fn index_of(file: &str) -> String {
+    let names = tensors().map(|(name, _)| (name, json!(file)));
+    let map: serde_json::Map<_, _> = names.into_iter().collect();
+    json!({ "metadata": {}, "weight_map": map }).to_string()
+}
+
+/// Every tensor with its shape.
+fn tensors() -> [(String, Vec<usize>); 11] {
     let kv = HIDDEN / HEADS * KV_HEADS;
     let layer = |part: &str| format!("model.layers.0.{part}.weight");
-    let tensors = [
+    [
         ("model.embed_tokens.weight".into(), vec![VOCABULARY, HIDDEN]),
         ("model.norm.weight".into(), vec![HIDDEN]),
         (layer("input_layernorm"), vec![HIDDEN]),
@@ -123,11 +130,15 @@ fn weights() -> Vec<u8> {
         (layer("mlp.gate_proj"), vec![FEED_FORWARD, HIDDEN]),
         (layer("mlp.up_proj"), vec![FEED_FORWARD, HIDDEN]),
         (layer("mlp.down_proj"), vec![HIDDEN, FEED_FORWARD]),
-    ];
+    ]
+}
+
+/// All tensors as one safetensors file: the header's length, the header, data.
+fn weights() -> Vec<u8> {
     let mut header = serde_json::Map::new();
     let mut data = Vec::new();
     let mut noise = Noise(1);
-    for (name, shape) in tensors {
+    for (name, shape) in tensors() {
         let start = data.len();
         for _ in 0..shape.iter().product::<usize>() {
             data.extend(noise.next().to_le_bytes());

@@ -1,4 +1,11 @@
-//! `model`: describe a model folder, and register it.
+//! `model`: models come, are described, registered, checked, and go.
+
+mod add;
+mod list;
+mod progress;
+mod remove;
+mod room;
+mod verify;
 
 use super::connect;
 use crate::{
@@ -9,33 +16,65 @@ use crate::{
     error::{Error, Kind, Result},
     manifest::{text, ModelFolder},
     market::View,
+    model_files::Pin,
     model_store::{shown, ModelStore},
 };
 
 /// Runs a command on models.
 pub async fn run(settings: &Settings, command: &ModelCommand) -> Result<()> {
     match command {
+        ModelCommand::Add(args) => add::run(settings.clone().with_add_args(args), args).await,
+        ModelCommand::List(args) => list::run(settings, args),
+        ModelCommand::Verify(args) => verify::run(settings, args).await,
+        ModelCommand::Remove(args) => remove::run(settings, args).await,
         ModelCommand::Id(args) => {
-            println!("{}", shown(ModelFolder::describe(args)?.id()));
+            println!("{}", shown(describe(settings, args)?.id()));
             Ok(())
         }
         ModelCommand::Show(args) => {
-            show(&ModelFolder::describe(args)?);
+            show(&describe(settings, args)?);
             Ok(())
         }
         ModelCommand::Register(args) => register(settings, args).await,
     }
 }
 
+/// Describes the folder that somebody means.
+fn describe(settings: &Settings, args: &ModelArgs) -> Result<ModelFolder> {
+    let store = ModelStore::open(&settings.data_dir)?;
+    let mut args = args.clone();
+    if let Some(dir) = store.named(&args.dir.to_string_lossy()) {
+        args.dir = dir;
+    }
+    ModelFolder::describe(&args)
+}
+
+/// The files of a described folder, as the store pins them.
+fn pins(folder: &ModelFolder) -> Vec<Pin> {
+    let files = folder.manifest.files.iter();
+    files
+        .map(|file| Pin {
+            path: text(&file.path).into_owned(),
+            size: file.size,
+            sha256: hex::encode(file.sha256),
+        })
+        .collect()
+}
+
+/// Bytes as people read them.
+fn size(bytes: u64) -> String {
+    bytesize::ByteSize(bytes).display().si().to_string()
+}
+
 async fn register(settings: &Settings, args: &ModelArgs) -> Result<()> {
-    let folder = ModelFolder::describe(args)?;
+    let folder = describe(settings, args)?;
     let id = folder.id();
     let mut store = ModelStore::open(&settings.data_dir)?;
     let chain = connect(settings).await?;
     let view = chain.view().await?;
     let known = view.model(id).await.map_err(|e| chain.give_up(e))?;
     if known.is_some_and(|model| !model.retired) {
-        store.note(id, &folder.dir)?;
+        store.note_files(id, &folder.dir, pins(&folder))?;
         println!("Registered already: {}", shown(id));
         return Ok(());
     }
@@ -60,7 +99,7 @@ async fn register(settings: &Settings, args: &ModelArgs) -> Result<()> {
     }
     let call = runtime::transactions().inference().register_model(bytes);
     chain.execute("register the model", &call).await?;
-    store.note(id, &folder.dir)?;
+    store.note_files(id, &folder.dir, pins(&folder))?;
     println!(
         "Registered {} for a deposit of {}: {}",
         text(&folder.manifest.name),
