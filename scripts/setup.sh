@@ -31,8 +31,8 @@ if command -v dpkg-query >/dev/null; then
     DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
   fi
 else
-  for tool in cc pkg-config protoc; do
-    command -v "$tool" >/dev/null || fail "$tool is missing: install a C compiler, pkg-config, OpenSSL headers and protoc."
+  for tool in cc c++ pkg-config protoc; do
+    command -v "$tool" >/dev/null || fail "$tool is missing: install a C and a C++ compiler, pkg-config, OpenSSL headers and protoc."
   done
 fi
 
