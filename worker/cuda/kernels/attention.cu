@@ -461,12 +461,24 @@ gf_attention_fold(const u32* positions, u32 heads, u32 head_dim, u32 window, con
   Fold fold = {0.0f, 0.0f, false};
   float sum = 0.0f;
   if (element < head_dim) {
-    for (u32 partition = first; partition <= last; partition++) {
-      const Floats2 weight = weights[at + partition];
-      const float partial = sums[(at + partition) * head_dim + element];
-      const bool starts = !fold.started;
-      const Factors f = fold.add(weight.x, weight.y);
-      sum = fold_element(sum, partial, f, starts);
+    // Several are read at once, so that folding does not wait for each by itself.
+    constexpr u32 ahead = 8;
+    for (u32 from = first; from <= last; from += ahead) {
+      Floats2 weight[ahead];
+      float partial[ahead];
+      GF_UNROLL
+      for (u32 i = 0; i < ahead; i++) {
+        const u64 partition = at + min_u32(from + i, last);
+        weight[i] = weights[partition];
+        partial[i] = sums[partition * head_dim + element];
+      }
+      GF_UNROLL
+      for (u32 i = 0; i < ahead; i++) {
+        if (from + i > last) break;
+        const bool starts = !fold.started;
+        const Factors f = fold.add(weight[i].x, weight[i].y);
+        sum = fold_element(sum, partial[i], f, starts);
+      }
     }
     sum = div_rn(sum, fold.denominator);
     if (out) out[((u64)row * heads + head) * head_dim + element] = sum;

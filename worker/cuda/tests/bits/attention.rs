@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Blocks of the cache; half of them belong to each of two sequences, in no order.
-const KV_BLOCKS: usize = 34;
+const KV_BLOCKS: usize = 80;
 const STRIDE: usize = KV_BLOCKS / 2;
 const POSITIONS: usize = STRIDE * 32;
 
@@ -209,7 +209,7 @@ fn shape(heads: usize, kv_heads: usize, head_dim: usize) -> HeadShape {
 
 /// Single rows of both sequences, and a run of rows that crosses a partition's end.
 fn mixed_rows() -> (Vec<(u32, u32)>, Vec<usize>) {
-    let mut rows = vec![(0, 0), (1, 127), (0, 31), (1, 540)];
+    let mut rows = vec![(0, 0), (1, 127), (0, 31), (1, 1_279)];
     rows.extend((0..11).map(|i| (0, 121 + i)));
     (rows, vec![1, 1, 1, 1, 11])
 }
