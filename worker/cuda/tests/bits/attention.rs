@@ -280,3 +280,22 @@ fn sharp_scores() {
     }
     case.check(&[20], "sharp scores");
 }
+
+/// A score exactly 87 below the largest still counts, one a little further below does not.
+#[test]
+fn the_end_of_the_exponential() {
+    let mut values = Values::new(36);
+    let mut case = Case::new(&mut values, shape(1, 1, 4), &[(0, 2)]);
+    // The scale is 1/2, so the scores are 0, -87 and -87.0625.
+    case.queries.copy_from_slice(&[2.0, 0.0, 0.0, 0.0]);
+    for (t, (key, value)) in [(0.0, 0.0), (-87.0, 1.0), (-87.062_5, 3.0)]
+        .into_iter()
+        .enumerate()
+    {
+        case.keys[t * 4..t * 4 + 4].fill(f16::from_f32(key));
+        case.values[t * 4..t * 4 + 4].fill(f16::from_f32(value));
+    }
+    let expected = case.expected();
+    assert!(expected[0] > 0.0 && expected[0] < 2e-38, "{expected:?}");
+    case.check(&[1], "the end of the exponential");
+}
