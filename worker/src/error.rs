@@ -57,6 +57,7 @@ pub struct Error {
     message: String,
     cause: Option<String>,
     cure: Option<String>,
+    may_pass: bool,
 }
 
 impl Error {
@@ -67,6 +68,7 @@ impl Error {
             message: message.into(),
             cause: None,
             cure: None,
+            may_pass: false,
         }
     }
 
@@ -80,6 +82,17 @@ impl Error {
     pub fn fix(mut self, cure: impl Into<String>) -> Self {
         self.cure = Some(cure.into());
         self
+    }
+
+    /// Says that it may pass without a new start: a disk that is full now, say.
+    pub fn passing(mut self) -> Self {
+        self.may_pass = true;
+        self
+    }
+
+    /// Whether a running worker should wait until it is over instead of ending.
+    pub fn may_pass(&self) -> bool {
+        self.may_pass
     }
 
     /// The class of the error.

@@ -7,6 +7,8 @@
 //! prints or logs a secret.
 
 use crate::error::{Error, Kind, Result};
+use genesisflow_primitives::H256;
+use sha2::{Digest, Sha256};
 use std::{path::Path, str::FromStr};
 use subxt_signer::{sr25519::Keypair, SecretUri};
 
@@ -29,6 +31,8 @@ pub enum KeySource {
 pub struct Key {
     pair: Keypair,
     dev: Option<String>,
+    /// What [`Key::derive`] starts from.
+    root: [u8; 32],
 }
 
 impl std::fmt::Debug for Key {
@@ -72,6 +76,20 @@ impl Key {
         self.dev.as_deref()
     }
 
+    /// A number that only this key's owner knows: the same for the same
+    /// `purpose`, and without any visible relation to that for another.
+    ///
+    /// It follows from the text that the key was given as: another way to write
+    /// the same key (its seed instead of its phrase) gives other numbers.
+    pub fn derive(&self, purpose: &[u8]) -> H256 {
+        let mut hash = Sha256::new();
+        hash.update(self.root);
+        hash.update((purpose.len() as u64).to_le_bytes());
+        hash.update(purpose);
+        // Twice, so that a number says nothing about that for a longer purpose.
+        H256(Sha256::digest(hash.finalize()).into())
+    }
+
     fn from_file(path: &Path) -> Result<Self> {
         let shown = path.display();
         let unreadable = |error: std::io::Error| {
@@ -110,7 +128,11 @@ impl Key {
         }
         let uri = SecretUri::from_str(secret).map_err(|error| refused(error.to_string()))?;
         let pair = Keypair::from_uri(&uri).map_err(|error| refused(error.to_string()))?;
-        Ok(Self { pair, dev: None })
+        Ok(Self {
+            pair,
+            dev: None,
+            root: root(secret),
+        })
     }
 
     fn from_dev(name: &str) -> Result<Self> {
@@ -128,8 +150,17 @@ impl Key {
         Ok(Self {
             pair,
             dev: Some(name.to_owned()),
+            root: root(name),
         })
     }
+}
+
+/// What a key's derived numbers start from.
+fn root(secret: &str) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(b"genesisflow/worker/derive/v1");
+    hash.update(secret);
+    hash.finalize().into()
 }
 
 /// The error for a command that needs a key and was given none.
@@ -163,6 +194,15 @@ fn refuse_if_readable_by_others(_: &Path, _: &std::fs::Metadata) -> Result<()> {
 mod tests {
     use super::*;
     use std::io::Write;
+
+    #[test]
+    fn derived_numbers_follow_from_key_and_purpose_alone() {
+        let key = |name: &str| Key::load(&KeySource::Dev(name.into())).unwrap();
+        let (bob, dave) = (key("//Bob"), key("//Dave"));
+        assert_eq!(bob.derive(b"salt"), key("//Bob").derive(b"salt"));
+        assert_ne!(bob.derive(b"salt"), bob.derive(b"salu"));
+        assert_ne!(bob.derive(b"salt"), dave.derive(b"salt"));
+    }
 
     const PHRASE: &str = "bottom drive obey lake curtain smoke basket hold race lonely fit walk";
 

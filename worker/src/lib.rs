@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`cli`], [`config`] | what can be typed and configured |
 //! | [`commands`] | one file per command |
+//! | [`supervise`] | runs the two loops, and waits where the disk is full |
 //! | [`job_loop`] | looks at every finalised block, claims jobs and brings them on |
 //! | [`audits`] | checks the results that this worker was drawn to check, and stands by its own |
 //! | [`recovery`] | the one rule for what to do next with a job |
@@ -13,7 +14,7 @@
 //! | [`executor`] | runs jobs; a trait, with the engine behind it |
 //! | [`market`] | what the worker needs of a chain, as a trait |
 //! | [`chain`] | that trait over a node's RPC |
-//! | [`manifest`], [`model_files`], [`model_store`] | models as folders and as ids |
+//! | [`manifest`], [`model_files`], [`model_store`], [`model_watch`] | models as folders and as ids, and whether their files stay as they are |
 //! | [`hub`], [`first_manifest`] | models fetched, and a manifest to begin with |
 //! | [`metrics`] | what Prometheus and a service manager are told |
 //! | [`key`], [`error`], [`amount`], [`shutdown`], [`pause`] | what the name says |
@@ -40,6 +41,8 @@ pub mod market;
 pub mod metrics;
 pub mod model_files;
 pub mod model_store;
+pub mod model_watch;
 pub mod pause;
 pub mod recovery;
 pub mod shutdown;
+pub mod supervise;

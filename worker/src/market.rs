@@ -89,6 +89,10 @@ pub trait Market: Send + Sync + 'static {
     /// The account that signs.
     fn account(&self) -> AccountId;
 
+    /// A number that only the signing key's owner can know; always the same
+    /// for the same `purpose`.
+    fn secret(&self, purpose: &[u8]) -> H256;
+
     /// Signs a claim, shows it to `before_submit` and submits it.
     async fn claim(&self, job: JobId, before_submit: BeforeSubmit<'_>) -> MarketResult<InFlight>;
 
@@ -111,6 +115,10 @@ pub trait Market: Send + Sync + 'static {
     /// `before_submit` and submits it.
     async fn appeal(&self, job: JobId, before_submit: BeforeSubmit<'_>) -> MarketResult<InFlight>;
 
+    /// Signs a dispute of a result that is not paid yet, shows it to
+    /// `before_submit` and submits it.
+    async fn dispute(&self, job: JobId, before_submit: BeforeSubmit<'_>) -> MarketResult<InFlight>;
+
     /// Moves on a job whose deadline is over. Costs nothing if something was
     /// due.
     async fn progress(&self, job: JobId) -> MarketResult<InFlight>;
@@ -128,6 +136,9 @@ pub trait View: Send + Sync + 'static {
 
     /// The account's next nonce.
     async fn nonce(&self) -> MarketResult<u64>;
+
+    /// The number that the next job will get; all before it have been given.
+    async fn next_job(&self) -> MarketResult<JobId>;
 
     /// A job; `None` if there never was one or its record was pruned.
     async fn job(&self, job: JobId) -> MarketResult<Option<JobView<AccountId>>>;

@@ -16,8 +16,16 @@ use std::{
 };
 use support::{model, node::Node, requester::Requester, worker::Setup};
 
-/// Longer than a request may take, and shorter than a delivery.
-const CUT: Duration = Duration::from_secs(25);
+/// Seconds for which the way is cut. Longer than a request may take, and shorter
+/// than a delivery.
+const CUT: &str = "GENESISFLOW_TEST_CUT";
+const SHORT_CUT: Duration = Duration::from_secs(25);
+
+fn cut() -> Duration {
+    std::env::var(CUT).map_or(SHORT_CUT, |seconds| {
+        Duration::from_secs(seconds.parse().expect("a number of seconds"))
+    })
+}
 
 /// A way to a node that can be cut.
 struct Wire {
@@ -103,8 +111,10 @@ async fn a_cut_for_a_while_costs_nothing_and_one_for_good_is_gone_around() {
     let first = requester.submit(model, "Before the cut").await;
     requester.claimed(first).await;
     wire.cut();
-    std::thread::sleep(CUT);
+    tokio::time::sleep(cut()).await;
+    running.wait_for_log("cannot look at the chain");
     wire.mend();
+    running.wait_for_log("the chain answers again");
     requester.delivered(first).await;
     assert_eq!(running.stop(), Some(0));
 

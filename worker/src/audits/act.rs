@@ -1,21 +1,28 @@
 //! The steps of an audit, each a task that ends when the chain has taken it or
 //! refused it. The next look at the chain decides what follows.
 
-use super::{compare::check, next::commitment, question::Question};
+use super::{
+    compare::{check, Finding},
+    next::commitment,
+    question::Question,
+};
 use crate::{
     amount::Amount,
-    error::{Error, Kind, Result},
+    error::Result,
     executor::{Cancel, ExecutionError, Executor},
     job_loop::{time_until, StopOnDrop, Worker},
     journal::{Case, CastBallot, Role, SignedTx},
     market::{AccountId, InFlight, Market, MarketError, MarketResult, TxOutcome, View},
+    metrics::{Call, Meters, Trouble},
     pause::PausePoint,
 };
+use codec::Encode;
 use genesisflow_primitives::{
+    audit::Ballot,
     views::{JobView, SeatView},
-    Balance, BlockNumber, JobId, GEN, H256,
+    Balance, BlockNumber, JobId, GEN,
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a task waits for its transaction before the state is asked again:
 /// windows may be short.
@@ -48,6 +55,8 @@ pub(super) enum Acted {
     Done,
     /// This machine cannot replay the job; why.
     NotReplayed(String),
+    /// No replay gives the ballot behind the commitment of this seat.
+    NotFoundAgain(SeatView<AccountId>),
     /// There is no appeal; why, and until which block there could have been.
     NotAppealed { reason: String, until: BlockNumber },
 }
@@ -61,22 +70,11 @@ impl<M: Market, E: Executor> Worker<M, E> {
         head: BlockNumber,
     ) -> Result<Acted> {
         let job = seat.job;
-        let question = Question::of_seat(&seat, self.market.genesis());
-        let found = {
-            let _first = self.audits.replaying();
-            let cancel = Cancel::default();
-            let _stop = StopOnDrop(cancel.clone());
-            let replay = check(&self.executor, question, cancel);
-            tokio::time::timeout(time_until(seat.until, head), replay).await
+        let found = match self.replay_for(&seat, head).await {
+            Ok(found) => found,
+            Err(reason) => return Ok(Acted::NotReplayed(reason)),
         };
-        let found = match found {
-            Ok(Ok(found)) => found,
-            Ok(Err(ExecutionError::Refused(reason))) => return Ok(Acted::NotReplayed(reason)),
-            Ok(Err(ExecutionError::Cancelled)) | Err(_) => {
-                let reason = "the replay did not end before its deadline".into();
-                return Ok(Acted::NotReplayed(reason));
-            }
-        };
+        self.meters.audited(found.difference.is_none());
         match &found.difference {
             None => tracing::info!(job, round = seat.round, "audited: the result is right"),
             Some(difference) => {
@@ -87,12 +85,7 @@ impl<M: Market, E: Executor> Worker<M, E> {
                 );
             }
         }
-        let cast = CastBallot {
-            round: seat.round,
-            seed: seat.seed,
-            ballot: found.ballot,
-            salt: random_salt()?,
-        };
+        let cast = self.cast(&seat, found.ballot);
         let mut case = case.unwrap_or_else(|| Case::new(seat.model.0, Role::Auditor));
         case.ballots.push(cast);
         case.end = None;
@@ -101,13 +94,81 @@ impl<M: Market, E: Executor> Worker<M, E> {
         self.commit(job, &cast).await
     }
 
+    /// Finds a ballot again that was committed to and that the journal does not
+    /// have: after the loss of its file, say. A replay gives the ballot, the key
+    /// the salt; the commitment shows whether they are the right ones.
+    pub(super) async fn find_again(
+        &self,
+        seat: SeatView<AccountId>,
+        case: Option<Case>,
+        head: BlockNumber,
+    ) -> Result<Acted> {
+        let job = seat.job;
+        let found = match self.replay_for(&seat, head).await {
+            Ok(found) => found,
+            Err(reason) => return Ok(Acted::NotReplayed(reason)),
+        };
+        let cast = self.cast(&seat, found.ballot);
+        let (genesis, account) = (self.market.genesis(), self.market.account());
+        if seat.commitment != Some(commitment(&genesis, job, &account, &cast)) {
+            return Ok(Acted::NotFoundAgain(seat));
+        }
+        let mut case = case.unwrap_or_else(|| Case::new(seat.model.0, Role::Auditor));
+        case.ballots.push(cast);
+        case.end = None;
+        self.journal.put_case(job, &case)?;
+        tracing::warn!(
+            job,
+            round = seat.round,
+            "a ballot that was committed and is not in the journal was found again by a replay"
+        );
+        Ok(Acted::Done)
+    }
+
+    /// Replays the job behind a seat, before new jobs and within its deadline.
+    async fn replay_for(
+        &self,
+        seat: &SeatView<AccountId>,
+        head: BlockNumber,
+    ) -> std::result::Result<Finding, String> {
+        let question = Question::of_seat(seat, self.market.genesis());
+        let _first = self.audits.replaying();
+        let cancel = Cancel::default();
+        let _stop = StopOnDrop(cancel.clone());
+        let replay = check(&self.executor, question, cancel);
+        let start = Instant::now();
+        match tokio::time::timeout(time_until(seat.until, head), replay).await {
+            Ok(Ok(found)) => {
+                self.meters.replayed(start.elapsed());
+                Ok(found)
+            }
+            Ok(Err(ExecutionError::Refused(reason))) => Err(reason),
+            Ok(Err(ExecutionError::Cancelled)) | Err(_) => {
+                Err("the replay did not end before its deadline".into())
+            }
+        }
+    }
+
+    /// A ballot with its salt. Nobody can guess the salt without the key, and
+    /// who has the key never loses it.
+    fn cast(&self, seat: &SeatView<AccountId>, ballot: Ballot) -> CastBallot {
+        let purpose = ("ballot", seat.job, seat.round, seat.seed).encode();
+        CastBallot {
+            round: seat.round,
+            seed: seat.seed,
+            ballot,
+            salt: self.market.secret(&purpose),
+        }
+    }
+
     /// Commits to a ballot that the journal has.
     pub(super) async fn commit(&self, job: JobId, cast: &CastBallot) -> Result<Acted> {
         let (genesis, account) = (self.market.genesis(), self.market.account());
         let hidden = commitment(&genesis, job, &account, cast);
+        let start = Instant::now();
         let sent = self.market.commit(job, hidden).await;
         self.pause.at(PausePoint::AfterCommit);
-        if outcome(job, "commitment", sent).await? == TxOutcome::Succeeded {
+        if outcome(&self.meters, job, Call::Commit, start, sent).await? == TxOutcome::Succeeded {
             tracing::info!(job, round = cast.round, "committed to a ballot");
         }
         Ok(Acted::Done)
@@ -115,8 +176,9 @@ impl<M: Market, E: Executor> Worker<M, E> {
 
     /// Reveals a ballot that was committed to.
     pub(super) async fn reveal(&self, job: JobId, cast: &CastBallot) -> Result<Acted> {
+        let start = Instant::now();
         let sent = self.market.reveal(job, cast.ballot, cast.salt).await;
-        if outcome(job, "reveal", sent).await? == TxOutcome::Succeeded {
+        if outcome(&self.meters, job, Call::Reveal, start, sent).await? == TxOutcome::Succeeded {
             tracing::info!(job, round = cast.round, "revealed the ballot");
         }
         Ok(Acted::Done)
@@ -124,8 +186,9 @@ impl<M: Market, E: Executor> Worker<M, E> {
 
     /// Moves on a job whose deadline is over.
     pub(super) async fn progress(&self, job: JobId) -> Result<Acted> {
+        let start = Instant::now();
         let sent = self.market.progress(job).await;
-        outcome(job, "call to move the job on", sent).await?;
+        outcome(&self.meters, job, Call::Progress, start, sent).await?;
         Ok(Acted::Done)
     }
 
@@ -156,8 +219,9 @@ impl<M: Market, E: Executor> Worker<M, E> {
             case.appeal = Some(tx.clone());
             self.journal.put_case(job, &case)
         };
+        let start = Instant::now();
         let sent = self.market.appeal(job, &mut note).await;
-        match outcome(job, "appeal", sent).await? {
+        match outcome(&self.meters, job, Call::Appeal, start, sent).await? {
             TxOutcome::Failed { error } => {
                 let reason = format!("the chain refused it: {error}");
                 Ok(Acted::NotAppealed { reason, until })
@@ -168,8 +232,9 @@ impl<M: Market, E: Executor> Worker<M, E> {
 
     /// Submits an appeal again, byte for byte.
     pub(super) async fn resubmit_appeal(&self, job: JobId, tx: &SignedTx) -> Result<Acted> {
+        let start = Instant::now();
         let sent = self.market.resubmit(tx).await;
-        outcome(job, "appeal", sent).await?;
+        outcome(&self.meters, job, Call::Appeal, start, sent).await?;
         Ok(Acted::Done)
     }
 
@@ -218,6 +283,7 @@ impl<M: Market, E: Executor> Worker<M, E> {
         // What this worker stands for: its own result, or its ballot.
         let stands_for = match case.role {
             Role::Author => true,
+            Role::Disputer => false,
             Role::Auditor => case.ballots.last().is_some_and(|cast| cast.ballot.valid),
         };
         if found.ballot.valid == stands_for {
@@ -231,7 +297,14 @@ impl<M: Market, E: Executor> Worker<M, E> {
 }
 
 /// Waits for what becomes of a transaction, but not past the next decision.
-async fn outcome(job: JobId, what: &str, sent: MarketResult<InFlight>) -> Result<TxOutcome> {
+async fn outcome(
+    meters: &Meters,
+    job: JobId,
+    call: Call,
+    start: Instant,
+    sent: MarketResult<InFlight>,
+) -> Result<TxOutcome> {
+    let what = call.name();
     let outcome = match sent {
         Err(MarketError::Fatal(error)) => return Err(error),
         Err(MarketError::Unavailable(reason)) => TxOutcome::Unknown { reason },
@@ -248,19 +321,14 @@ async fn outcome(job: JobId, what: &str, sent: MarketResult<InFlight>) -> Result
         },
     };
     match &outcome {
-        TxOutcome::Succeeded => {}
-        TxOutcome::Failed { error } => tracing::warn!(job, "the chain refused the {what}: {error}"),
+        TxOutcome::Succeeded => meters.finalized(call, start.elapsed()),
+        TxOutcome::Failed { error } => {
+            meters.trouble(Trouble::Refused);
+            tracing::warn!(job, "the chain refused the {what}: {error}");
+        }
         TxOutcome::Unknown { reason } => {
             tracing::debug!(job, "not known yet whether the {what} is in: {reason}");
         }
     }
     Ok(outcome)
-}
-
-fn random_salt() -> Result<H256> {
-    let mut salt = [0; 32];
-    getrandom::fill(&mut salt).map_err(|error| {
-        Error::new(Kind::Internal, "the system gives no random numbers").because(error)
-    })?;
-    Ok(H256(salt))
 }

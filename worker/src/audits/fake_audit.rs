@@ -49,6 +49,7 @@ pub struct FakeAudit {
     said: Said,
     verdict: Option<Ballot>,
     appealed: bool,
+    disputed: bool,
     /// The chain moves overdue phases on by itself.
     pub alive: bool,
     /// Blocks of every phase from now on.
@@ -57,6 +58,7 @@ pub struct FakeAudit {
     pub commitments: Vec<H256>,
     pub reveals: Vec<Ballot>,
     pub appeals: u32,
+    pub disputes: u32,
 }
 
 impl FakeAudit {
@@ -72,11 +74,13 @@ impl FakeAudit {
             said: Said::Nothing,
             verdict: None,
             appealed: false,
+            disputed: false,
             alive: true,
             window: WINDOW,
             commitments: Vec::new(),
             reveals: Vec::new(),
             appeals: 0,
+            disputes: 0,
         }
     }
 
@@ -174,6 +178,18 @@ impl FakeAudit {
             };
             self.decide(now, verdict);
         }
+        true
+    }
+
+    /// A dispute of a result in review: the fellows look at it, and tell the
+    /// truth.
+    pub fn dispute(&mut self, now: BlockNumber) -> bool {
+        if self.status != JobStatus::Review || self.disputed || now > self.until {
+            return false;
+        }
+        self.disputed = true;
+        self.disputes += 1;
+        self.decide(now, other(self.right));
         true
     }
 
@@ -297,7 +313,10 @@ impl FakeAudit {
         AuditView {
             rounds,
             valid: self.verdict.map(|verdict| verdict.valid),
-            dispute: None,
+            dispute: self.disputed.then_some(BondView {
+                who: ME,
+                amount: 100,
+            }),
             appeal: self.appealed.then_some(BondView {
                 who: ME,
                 amount: 100,

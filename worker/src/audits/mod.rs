@@ -33,6 +33,7 @@ use crate::{
     job_loop::Worker,
     journal::{Case, CaseEnd, Role},
     market::{AccountId, Market, MarketError, MarketResult, View},
+    metrics::Trouble,
     model_store::shown,
     recovery::Now,
     shutdown::{Phase, Shutdown},
@@ -40,7 +41,7 @@ use crate::{
 use act::Acted;
 use genesisflow_primitives::{
     views::{AuditView, JobView, SeatView},
-    BlockNumber, JobId, JobStatus,
+    Balance, BlockNumber, JobId, JobStatus,
 };
 use next::{case_step, seat_step, CaseStep, SeatStep};
 use std::{
@@ -52,6 +53,9 @@ use std::{
 };
 use tokio::{task::JoinSet, time::Instant};
 
+/// Jobs back from the newest that are looked through for results of this worker
+/// that a new journal does not know.
+const LOOKED_BACK: JobId = 2_000;
 /// Blocks after which a replay that failed is tried again.
 const AFTER_FAILED_REPLAY: BlockNumber = 2;
 
@@ -62,6 +66,8 @@ pub struct Desk {
     delivered: Mutex<Vec<JobId>>,
     /// Replays that are under way.
     replays: Arc<AtomicUsize>,
+    /// Jobs that are being computed.
+    jobs: Arc<AtomicUsize>,
 }
 
 impl Desk {
@@ -75,10 +81,20 @@ impl Desk {
         self.replays.load(Ordering::Relaxed) > 0
     }
 
+    /// Whether nothing is being computed that this worker owes anybody.
+    pub fn is_idle(&self) -> bool {
+        !self.is_auditing() && self.jobs.load(Ordering::Relaxed) == 0
+    }
+
     /// Counts a replay for as long as the returned value lives.
-    fn replaying(&self) -> Replaying {
-        self.replays.fetch_add(1, Ordering::Relaxed);
-        Replaying(self.replays.clone())
+    fn replaying(&self) -> AtWork {
+        AtWork::on(&self.replays)
+    }
+
+    /// Counts a job that is being computed for as long as the returned value
+    /// lives.
+    pub fn computing(&self) -> AtWork {
+        AtWork::on(&self.jobs)
     }
 
     fn list(&self) -> std::sync::MutexGuard<'_, Vec<JobId>> {
@@ -88,9 +104,18 @@ impl Desk {
     }
 }
 
-struct Replaying(Arc<AtomicUsize>);
+/// A piece of work that is counted.
+#[derive(Debug)]
+pub struct AtWork(Arc<AtomicUsize>);
 
-impl Drop for Replaying {
+impl AtWork {
+    fn on(counter: &Arc<AtomicUsize>) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Self(counter.clone())
+    }
+}
+
+impl Drop for AtWork {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -107,6 +132,8 @@ pub struct AuditLoop<M, E> {
     cases: HashMap<JobId, BlockNumber>,
     /// Replays that failed, and the block from which on to try again.
     failed: HashMap<JobId, BlockNumber>,
+    /// Commitments that no replay opens.
+    lost: HashSet<JobId>,
     /// What was reported, so that it is said once.
     said: HashSet<(JobId, &'static str)>,
     last: Option<BlockNumber>,
@@ -124,6 +151,7 @@ impl<M: Market, E: Executor> AuditLoop<M, E> {
             busy: HashSet::new(),
             cases: HashMap::new(),
             failed: HashMap::new(),
+            lost: HashSet::new(),
             said: HashSet::new(),
             last: None,
             draining: false,
@@ -141,6 +169,7 @@ impl<M: Market, E: Executor> AuditLoop<M, E> {
         }
         let mut failures = 0;
         let mut next_look = Instant::now();
+        let mut is_complete = self.worker.journal.is_complete()?;
         loop {
             tokio::select! {
                 biased;
@@ -148,7 +177,7 @@ impl<M: Market, E: Executor> AuditLoop<M, E> {
                 Some(ended) = self.tasks.join_next() => self.ended(ended)?,
                 () = tokio::time::sleep_until(next_look) => {
                     let looked = tokio::select! {
-                        looked = self.look() => looked,
+                        looked = self.look_with(&mut is_complete) => looked,
                         () = shutdown.reached(Phase::Draining) => break,
                     };
                     let pace = self.worker.pace;
@@ -160,6 +189,7 @@ impl<M: Market, E: Executor> AuditLoop<M, E> {
                         Err(MarketError::Fatal(error)) => return Err(error),
                         Err(MarketError::Unavailable(cause)) => {
                             failures += 1;
+                            self.worker.meters.trouble(Trouble::Unreachable);
                             tracing::debug!("cannot look at the audits: {cause}");
                             pace.retry(failures)
                         }
@@ -169,6 +199,86 @@ impl<M: Market, E: Executor> AuditLoop<M, E> {
             }
         }
         self.drain(shutdown).await
+    }
+
+    /// Commits to and reveals what the journal knows, and nothing that it would
+    /// have to learn, until it can be written again.
+    ///
+    /// # Returns
+    /// Whether it can be; else the worker is to stop.
+    ///
+    /// # Errors
+    /// As [`AuditLoop::run`].
+    pub async fn hold_out(mut self, mut shutdown: Shutdown) -> Result<bool> {
+        self.draining = true;
+        loop {
+            match self.worker.journal.try_to_write() {
+                Ok(()) => return Ok(true),
+                Err(error) if error.may_pass() => tracing::debug!("{error}"),
+                Err(error) => return Err(error),
+            }
+            match self.look().await {
+                Ok(()) => {}
+                Err(MarketError::Fatal(error)) if error.may_pass() => tracing::debug!("{error}"),
+                Err(MarketError::Fatal(error)) => return Err(error),
+                Err(MarketError::Unavailable(cause)) => {
+                    tracing::debug!("cannot look at the audits: {cause}");
+                }
+            }
+            let pause = tokio::time::sleep(self.worker.pace.first_retry);
+            tokio::pin!(pause);
+            loop {
+                tokio::select! {
+                    biased;
+                    () = shutdown.reached(Phase::Draining) => return Ok(false),
+                    Some(ended) = self.tasks.join_next() => self.ended(ended)?,
+                    () = &mut pause => break,
+                }
+            }
+        }
+    }
+
+    /// Looks at the chain; the first time, takes results into the journal that
+    /// were delivered before it was begun.
+    async fn look_with(&mut self, is_complete: &mut bool) -> MarketResult<()> {
+        if !*is_complete {
+            self.adopt().await?;
+            self.worker.journal.set_complete()?;
+            *is_complete = true;
+        }
+        self.look().await
+    }
+
+    /// Opens a case for every recent result of this worker that is not final.
+    async fn adopt(&mut self) -> MarketResult<()> {
+        let view = self.worker.market.finalized().await?;
+        // Stake answers for every result that is not final.
+        let is_clear = |worker: genesisflow_primitives::views::WorkerView| worker.exposure == 0;
+        if view.worker().await?.is_none_or(is_clear) {
+            return Ok(());
+        }
+        let account = self.worker.market.account();
+        let end = view.next_job().await?;
+        for id in (end.saturating_sub(LOOKED_BACK)..end).rev() {
+            let Some(job) = view.job(id).await? else {
+                continue;
+            };
+            let is_pending = matches!(
+                job.status,
+                JobStatus::Delivered | JobStatus::Audit | JobStatus::Review | JobStatus::Decided
+            );
+            if is_pending && job.worker == Some(account) && self.worker.journal.case(id)?.is_none()
+            {
+                tracing::info!(
+                    job = id,
+                    "a result delivered before: it is watched from now on"
+                );
+                let case = Case::new(job.model.0, Role::Author);
+                self.worker.journal.put_case(id, &case)?;
+                self.cases.insert(id, 0);
+            }
+        }
+        Ok(())
     }
 
     /// Reveals what can be revealed now, and says what is left open.
@@ -208,9 +318,20 @@ impl<M: Market, E: Executor> AuditLoop<M, E> {
                 self.cases.insert(job, 0);
             }
             Acted::NotReplayed(reason) => {
+                self.worker.meters.trouble(Trouble::Replay);
                 tracing::error!(job, "cannot replay this job for its audit: {reason}");
                 self.failed
                     .insert(job, head.saturating_add(AFTER_FAILED_REPLAY));
+            }
+            Acted::NotFoundAgain(seat) => {
+                self.lost.insert(job);
+                tracing::error!(
+                    job,
+                    round = seat.round,
+                    "the chain has a commitment of this account that neither the journal nor a replay opens: take the journal back from a backup before block {}, or {} is fined for each seat. Does another worker use this key, or was the key given in another form (as a seed instead of a phrase)?",
+                    seat.until.saturating_add(seat.reveal_window),
+                    Amount(seat.wrong_fine)
+                );
             }
             Acted::NotAppealed { reason, until } => {
                 tracing::error!(job, "no appeal is made: {reason}");
@@ -278,15 +399,13 @@ impl<M: Market, E: Executor> AuditLoop<M, E> {
                 self.spawn(job, async move { worker.reveal(job, &cast).await });
             }
             SeatStep::Wait => {}
-            SeatStep::Lost => self.say_once(job, "lost", || {
-                tracing::error!(
-                    job,
-                    round = seat.round,
-                    "the chain has a commitment of this account that the journal cannot open: take the journal back from a backup before block {}, or {} is fined for each seat. Does another worker use this key?",
-                    seat.until.saturating_add(seat.reveal_window),
-                    Amount(seat.wrong_fine)
-                );
-            }),
+            SeatStep::FindAgain if self.draining || self.lost.contains(&job) => {}
+            SeatStep::FindAgain => {
+                if self.failed.get(&job).is_none_or(|from| *from <= head) {
+                    let work = async move { worker.find_again(seat, case, head).await };
+                    self.spawn(job, work);
+                }
+            }
             SeatStep::Missed => self.say_once(job, "missed", || {
                 tracing::error!(
                     job,
@@ -327,7 +446,8 @@ impl<M: Market, E: Executor> AuditLoop<M, E> {
             None
         };
         let step = case_step(&case, seen.as_ref(), audit.as_ref(), &account, now);
-        if matches!(step, CaseStep::Appeal { .. } | CaseStep::Resubmit(_)) {
+        let defends = matches!(step, CaseStep::Appeal { .. } | CaseStep::Resubmit(_));
+        if defends && case.role != Role::Disputer {
             self.say_once(job, "against", || say_against(job, case.role));
         }
         let worker = self.worker.clone();
@@ -367,12 +487,27 @@ impl<M: Market, E: Executor> AuditLoop<M, E> {
         self.worker.journal.put_case(job, &case)?;
         self.cases.remove(&job);
         self.failed.remove(&job);
+        self.lost.remove(&job);
         self.said.retain(|(said, _)| *said != job);
         let account = self.worker.market.account();
         let slashes = audit.iter().flat_map(|audit| &audit.slashes);
         let slash = slashes
             .filter(|slash| slash.who == account)
             .fold(0u128, |sum, slash| sum.saturating_add(slash.amount));
+        let meters = &self.worker.meters;
+        meters.case_ended(end);
+        meters.slashed(slash);
+        if let Some(job) = seen.as_ref().filter(|_| end == CaseEnd::Paid) {
+            meters.earned(net(job));
+        }
+        let failed = matches!(end, CaseEnd::Rejected | CaseEnd::Overruled);
+        let bonds = audit
+            .iter()
+            .flat_map(|audit| [&audit.dispute, &audit.appeal])
+            .flatten();
+        for bond in bonds.filter(|bond| failed && bond.who == account) {
+            meters.lost_bond(bond.amount);
+        }
         let slash = Amount(slash);
         match end {
             CaseEnd::Paid => {
@@ -393,6 +528,7 @@ impl<M: Market, E: Executor> AuditLoop<M, E> {
                 job,
                 "audit over, and no ballot of this worker counted; {slash} of stake is slashed after the delay"
             ),
+            CaseEnd::NotDisputed => tracing::info!(job, "the dispute was not taken"),
             CaseEnd::Pruned => {
                 tracing::warn!(job, "the chain has dropped this job's record");
             }
@@ -416,12 +552,22 @@ impl<M: Market, E: Executor> AuditLoop<M, E> {
     }
 }
 
+/// What a worker gets of a result's fee.
+fn net(job: &JobView<AccountId>) -> Balance {
+    let fee = job.fee.unwrap_or_default();
+    let share = job.terms.protocol_share.mul_floor(fee);
+    fee.saturating_sub(share)
+        .saturating_sub(job.premium.unwrap_or_default())
+}
+
 fn say_against(job: JobId, role: Role) {
     match role {
         Role::Author => tracing::error!(
             job,
             "auditors found this worker's result wrong; it is replayed, and an appeal is made if it is right"
         ),
+        // It made its case when it disputed.
+        Role::Disputer => {}
         Role::Auditor => tracing::error!(
             job,
             "outvoted: the verdict on this job is not this worker's; it is replayed once more, and an appeal is made if that confirms the ballot"

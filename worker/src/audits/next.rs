@@ -33,8 +33,9 @@ pub enum SeatStep {
     Reveal(CastBallot),
     /// Nothing for now.
     Wait,
-    /// The chain has a commitment that the journal cannot open.
-    Lost,
+    /// The chain has a commitment that the journal cannot open: find out by a
+    /// replay what was committed to.
+    FindAgain,
     /// The time to act is over.
     Missed,
 }
@@ -56,11 +57,11 @@ pub fn seat_step(
         },
         SeatStatus::Committed => match cast.filter(opens) {
             Some(_) => SeatStep::Wait,
-            None => SeatStep::Lost,
+            None => SeatStep::FindAgain,
         },
         SeatStatus::ToReveal => match cast.filter(opens) {
             Some(cast) => SeatStep::Reveal(*cast),
-            None => SeatStep::Lost,
+            None => SeatStep::FindAgain,
         },
         SeatStatus::Revealed => SeatStep::Wait,
         SeatStatus::Missed => SeatStep::Missed,
@@ -112,6 +113,11 @@ pub fn case_step(
         JobStatus::Settled | JobStatus::Rejected | JobStatus::Slashing => {
             CaseStep::End(end(case, audit, account))
         }
+        // Not under audit yet: the dispute is on its way, or lost.
+        JobStatus::Review if case.role == Role::Disputer => match &case.appeal {
+            Some(tx) if now.may_include(tx) => CaseStep::Resubmit(tx.clone()),
+            _ => CaseStep::End(CaseEnd::NotDisputed),
+        },
         _ if is_stuck => CaseStep::Progress,
         JobStatus::Decided => {
             let against = audit.is_some_and(|audit| is_against(case, audit, account));
@@ -149,7 +155,7 @@ fn turn(account: &AccountId, job: u64) -> BlockNumber {
 /// is none to appeal against: an appeal succeeds only if it turns the outcome.
 fn is_against(case: &Case, audit: &AuditView<AccountId>, account: &AccountId) -> bool {
     match (case.role, audit.valid) {
-        (_, None) => false,
+        (Role::Disputer, _) | (_, None) => false,
         (Role::Author, Some(valid)) => !valid,
         (Role::Auditor, Some(valid)) => {
             revealed(audit, account).any(|(_, ballot)| ballot.valid != valid)
@@ -182,6 +188,19 @@ fn end(case: &Case, audit: Option<&AuditView<AccountId>>, account: &AccountId) -
     match (case.role, audit) {
         (Role::Author, _) if valid == Some(false) => CaseEnd::Rejected,
         (Role::Author, _) => CaseEnd::Paid,
+        (Role::Disputer, Some(audit))
+            if audit
+                .dispute
+                .as_ref()
+                .is_some_and(|bond| bond.who == *account) =>
+        {
+            match audit.valid {
+                Some(false) => CaseEnd::Upheld,
+                Some(true) => CaseEnd::Overruled,
+                None => CaseEnd::Undecided,
+            }
+        }
+        (Role::Disputer, _) => CaseEnd::NotDisputed,
         (Role::Auditor, None) => CaseEnd::Pruned,
         (Role::Auditor, Some(audit)) => {
             let verdict = audit.rounds.iter().rev().find_map(|round| round.verdict);
@@ -271,12 +290,12 @@ mod tests {
             salt: H256::repeat_byte(2),
             ..known
         };
-        assert_eq!(step(&reveal, Some(other)), SeatStep::Lost);
-        assert_eq!(step(&reveal, None), SeatStep::Lost);
+        assert_eq!(step(&reveal, Some(other)), SeatStep::FindAgain);
+        assert_eq!(step(&reveal, None), SeatStep::FindAgain);
 
         let waiting = seat(SeatStatus::Committed, hidden);
         assert_eq!(step(&waiting, Some(known)), SeatStep::Wait);
-        assert_eq!(step(&waiting, None), SeatStep::Lost);
+        assert_eq!(step(&waiting, None), SeatStep::FindAgain);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::{
         JobLoop, Pace,
     },
     journal::{Journal, Outcome, Owner, Record, Stage},
+    metrics::Meters,
     pause::Pause,
     shutdown,
 };
@@ -48,6 +49,7 @@ fn start(
         pace: PACE,
         pause: Pause::default(),
         audits: Desk::default(),
+        meters: Meters::default(),
     });
     let (trigger, shutdown) = shutdown::channel();
     let handle = tokio::spawn(AuditLoop::new(worker.clone(), appeals).run(shutdown));
@@ -349,6 +351,71 @@ async fn without_the_model_it_stays_silent_and_alive() {
     assert!(!running.handle.is_finished());
     running.stop().await;
     assert_eq!(scene.market.chain().submitted, 0);
+}
+
+#[tokio::test]
+async fn a_ballot_lost_with_the_journal_is_found_again_and_revealed() {
+    let mut scene = Scene::of(|now| {
+        let mut audit = FakeAudit::seat(now, true, Fellows::Agree);
+        audit.until = now + 5_000;
+        audit.alive = false;
+        audit
+    });
+    let running = scene.start().await;
+    until("committed", || !scene.audit().commitments.is_empty()).await;
+    running.stop().await;
+
+    scene.dir = tempfile::tempdir().unwrap();
+    let running = scene.start().await;
+    until("found again", || {
+        running.worker.journal.case(JOB).unwrap().is_some()
+    })
+    .await;
+    scene.market.chain().audits.get_mut(&JOB).unwrap().until = 0;
+    until("revealed", || !scene.audit().reveals.is_empty()).await;
+    running.stop().await;
+    assert_eq!(scene.audit().commitments.len(), 1);
+    assert_eq!(scene.replays(), 2);
+}
+
+#[tokio::test]
+async fn with_a_full_disk_a_ballot_is_still_revealed_and_nothing_else_done() {
+    let scene = Scene::of(|now| {
+        let mut audit = FakeAudit::seat(now, true, Fellows::Agree);
+        audit.until = now + 2_000;
+        audit.window = 2_000;
+        audit.alive = false;
+        audit
+    });
+    let (disk, full) = crate::journal::full_disk::disk();
+    let journal = Journal::on_disk(disk, OWNER);
+    let running = start(&scene.market, &scene.executor, journal, Appeals::default());
+    until("committed", || !scene.audit().commitments.is_empty()).await;
+    running.trigger.advance(Phase::Draining);
+    timeout(PATIENCE, running.handle)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+
+    full.store(true, std::sync::atomic::Ordering::SeqCst);
+    running.worker.journal.try_to_write().unwrap_err();
+    scene.market.chain().audits.get_mut(&JOB).unwrap().until = 0;
+    // Another seat, for which a ballot would have to be written down.
+    let height = scene.market.chain().height;
+    let other = FakeAudit::seat(height, true, Fellows::Agree);
+    scene.market.chain().audits.insert(JOB + 1, other);
+    let (trigger, shutdown) = shutdown::channel();
+    let waiting = AuditLoop::new(running.worker.clone(), Appeals::default());
+    let waiting = tokio::spawn(waiting.hold_out(shutdown));
+    until("revealed", || !scene.audit().reveals.is_empty()).await;
+    assert_eq!(scene.replays(), 1);
+    assert!(!waiting.is_finished());
+
+    full.store(false, std::sync::atomic::Ordering::SeqCst);
+    let ended = timeout(PATIENCE, waiting).await.unwrap().unwrap();
+    assert!(ended.unwrap(), "there is room again");
+    drop(trigger);
 }
 
 #[tokio::test]

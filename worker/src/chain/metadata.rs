@@ -69,6 +69,7 @@ fn check_calls(at: &OnlineClientAtBlock<SubstrateConfig>, differing: &mut Vec<&'
         "commit_ballot": calls.commit_ballot(0, H256::zero()),
         "reveal_ballot": calls.reveal_ballot(0, H256::zero(), false, H256::zero()),
         "appeal_verdict": calls.appeal_verdict(0),
+        "dispute_result": calls.dispute_result(0),
     }
 }
 

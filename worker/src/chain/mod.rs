@@ -158,6 +158,10 @@ impl Market for Chain {
         self.sender.account()
     }
 
+    fn secret(&self, purpose: &[u8]) -> H256 {
+        self.sender.secret(purpose)
+    }
+
     async fn claim(&self, job: JobId, before_submit: BeforeSubmit<'_>) -> MarketResult<InFlight> {
         let call = calls().claim_job(job);
         self.send(&call, SHORT_LIFETIME, before_submit).await
@@ -190,6 +194,11 @@ impl Market for Chain {
 
     async fn appeal(&self, job: JobId, before_submit: BeforeSubmit<'_>) -> MarketResult<InFlight> {
         let call = calls().appeal_verdict(job);
+        self.send(&call, SHORT_LIFETIME, before_submit).await
+    }
+
+    async fn dispute(&self, job: JobId, before_submit: BeforeSubmit<'_>) -> MarketResult<InFlight> {
+        let call = calls().dispute_result(job);
         self.send(&call, SHORT_LIFETIME, before_submit).await
     }
 

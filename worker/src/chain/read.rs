@@ -117,6 +117,24 @@ impl View for ChainView {
             .map_err(MarketError::Unavailable)??)
     }
 
+    async fn next_job(&self) -> MarketResult<JobId> {
+        let entry = self
+            .at
+            .storage()
+            .entry(runtime::storage().inference().next_job_id())
+            .map_err(|error| MarketError::Fatal(runtime_changed(error)))?;
+        // Absent before the first job.
+        let value = within(entry.try_fetch(()))
+            .await
+            .map_err(MarketError::Unavailable)?
+            .map_err(|error| MarketError::Unavailable(error.to_string()))?;
+        value.map_or(Ok(0), |value| {
+            value
+                .decode()
+                .map_err(|error| MarketError::Fatal(runtime_changed(error)))
+        })
+    }
+
     async fn job(&self, job: JobId) -> MarketResult<Option<JobView<AccountId>>> {
         self.read(api().job(job)).await
     }

@@ -12,7 +12,7 @@ use crate::{
     market::{BeforeSubmit, InFlight, MarketError, MarketResult, TxOutcome},
 };
 use futures::FutureExt;
-use genesisflow_primitives::{BlockNumber, SECONDS_PER_BLOCK};
+use genesisflow_primitives::{BlockNumber, H256, SECONDS_PER_BLOCK};
 use std::{sync::Arc, time::Duration};
 use subxt::{
     client::OnlineClientAtBlockImpl,
@@ -53,6 +53,11 @@ impl Sender {
     /// The account that signs.
     pub fn account(&self) -> [u8; 32] {
         self.key.account()
+    }
+
+    /// A number that only the key's owner can know: see [`Key::derive`].
+    pub fn secret(&self, purpose: &[u8]) -> H256 {
+        self.key.derive(purpose)
     }
 
     /// Signs `call` as of block `at`, valid for `lifetime` blocks (a power of

@@ -96,6 +96,7 @@ impl Line {
         match self.case.as_ref().map(|case| case.role) {
             Some(Role::Auditor) => "auditor",
             Some(Role::Author) => "worker",
+            Some(Role::Disputer) => "disputer",
             None if self.record.is_some() => "worker",
             None => "-",
         }

@@ -2,27 +2,28 @@
 
 use super::{address, connect};
 use crate::{
-    audits::{AuditLoop, Desk},
+    audits::Desk,
     chain::{Chain, ChainView, Client},
     cli::ModelArgs,
     config::Settings,
     error::{Error, Kind, Result},
     executor::{EngineExecutor, ModelToLoad},
-    job_loop::{JobLoop, Pace, Worker},
+    job_loop::{Pace, Worker},
     journal::{Journal, Owner},
     manifest::{absolute, ModelFolder},
     market::{Market, View},
-    metrics,
+    metrics::{self, Meters},
     model_files::check_files,
     model_store::{shown, ModelStore},
+    model_watch::{ModelWatch, Watched},
     pause::Pause,
-    shutdown,
+    shutdown, supervise,
 };
+use genesisflow_engine::LoadOptions;
 use genesisflow_primitives::{ModelId, ModelManifest};
 use std::{
     io::Write,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 /// Runs `run`.
@@ -51,6 +52,7 @@ pub async fn run(settings: Settings) -> Result<()> {
     let journal = open_journal(&chain, &settings.data_dir).await?;
     let models = models_to_serve(&settings, &chain, &view).await?;
     let ids: Vec<ModelId> = models.iter().map(|model| model.id).collect();
+    let watch = ModelWatch::new(&models);
     #[cfg(feature = "cheats")]
     let cheats = crate::cheat::Cheats::from_environment(has_dev_key)?;
     #[cfg(feature = "cheats")]
@@ -63,36 +65,42 @@ pub async fn run(settings: Settings) -> Result<()> {
     #[cfg(feature = "cheats")]
     let executor = crate::cheat::Cheating::new(executor, other, cheats);
 
+    let executor = Watched::new(executor, watch.clone());
+    let watching = tokio::spawn(watch.follow());
+
     tracing::info!(
         "worker {} on chain {} is at work with {} model(s)",
         address(chain.account()),
         chain.client().chain_name().await?,
         ids.len()
     );
+    let meters = Meters::default();
+    if let Ok(device) = LoadOptions::from_environment() {
+        meters.device("cpu", device.kernel.name(), device.threads);
+    }
     if let Some(address) = settings.metrics {
-        metrics::serve(address, chain.clone()).await?;
+        metrics::serve(address, chain.clone(), meters.clone()).await?;
     }
     // For whoever waits for it; nobody need listen.
     let _ = writeln!(std::io::stdout(), "ready");
     let (trigger, stop) = shutdown::channel();
     let signals = tokio::spawn(trigger.follow_signals(settings.shutdown_grace));
-    let worker = Arc::new(Worker {
+    let worker = Worker {
         market: chain,
         executor,
         journal,
         pace: Pace::default(),
         pause,
         audits: Desk::default(),
-    });
-    let audits = AuditLoop::new(worker.clone(), settings.appeals).run(stop.clone());
-    let jobs = JobLoop::new(worker, ids).run(stop);
-    // What ends one of them for good ends the worker.
-    let ended = tokio::try_join!(audits, jobs);
+        meters,
+    };
+    let ended = supervise::work(worker, ids, settings.appeals, stop).await;
     signals.abort();
+    watching.abort();
     if ended.is_ok() {
         tracing::info!("stopped");
     }
-    ended.map(|_| ())
+    ended
 }
 
 /// Opens the journal and makes sure that the chain is the one it knows.

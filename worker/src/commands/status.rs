@@ -352,6 +352,7 @@ impl JournalState {
 
 fn watching(case: &Case) -> &'static str {
     match case.role {
+        Role::Disputer => "is disputed, and its verdict not final yet",
         Role::Author => "is delivered, and not paid yet",
         Role::Auditor => "is audited, and its verdict not final yet",
     }

@@ -6,13 +6,14 @@ use crate::{
     executor::{Assignment, Cancel, ExecutionError, Executor},
     journal::{Delivery, Outcome, Record, SignedTx, Stage},
     market::{AccountId, InFlight, Market, MarketError, MarketResult, TxOutcome, View},
+    metrics::{Call, Trouble},
     pause::PausePoint,
     recovery::{next_step, Now, Standing, Step},
 };
 use genesisflow_primitives::{
     sampling_seed, views::JobView, BlockNumber, JobId, ModelId, H256, SECONDS_PER_BLOCK,
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often the chain may refuse a delivery before it is given up.
 const MOST_REFUSALS: u32 = 3;
@@ -26,6 +27,8 @@ pub enum End {
     Refused,
     /// The job cannot be brought on by this process.
     GivenUp,
+    /// Its model is not served for now.
+    NotServed,
 }
 
 /// Everything that decides the result of `job`.
@@ -59,27 +62,43 @@ impl<M: Market, E: Executor> Worker<M, E> {
             self.journal.put(job, &Record::new(model.0, stage))
         };
         let mut refused = false;
+        let start = Instant::now();
         match self.market.claim(job, &mut note).await {
             Ok(in_flight) => {
-                if let TxOutcome::Failed { error } = in_flight.await {
-                    tracing::info!(job, "the claim was refused: {error}");
-                    refused = true;
+                let outcome = in_flight.await;
+                match &outcome {
+                    TxOutcome::Succeeded => self.meters.claimed(Some(true)),
+                    TxOutcome::Failed { error } => {
+                        tracing::info!(job, "the claim was refused: {error}");
+                        self.meters.claimed(Some(false));
+                        refused = true;
+                    }
+                    TxOutcome::Unknown { .. } => self.meters.claimed(None),
+                }
+                if !matches!(outcome, TxOutcome::Unknown { .. }) {
+                    self.meters.finalized(Call::Claim, start.elapsed());
                 }
             }
             Err(MarketError::Fatal(error)) => return Err(error),
             // It may have been sent: the chain will tell.
             Err(MarketError::Unavailable(cause)) => {
+                self.meters.claimed(None);
                 tracing::warn!(job, "the claim may not have been sent: {cause}");
             }
         }
-        match self.drive(job).await? {
+        match self.drive(job, Some(start)).await? {
             End::Over if refused => Ok(End::Refused),
             end => Ok(end),
         }
     }
 
-    /// Brings a job to its end from wherever it is.
-    pub async fn drive(&self, job: JobId) -> Result<End> {
+    /// Brings a job to its end from wherever it is. `since` says when its claim
+    /// was signed, if this process did that.
+    pub async fn drive(&self, job: JobId, since: Option<Instant>) -> Result<End> {
+        let mut spent = Spent {
+            since,
+            computing: None,
+        };
         let mut failures = 0;
         let mut refusals = 0;
         // A run that took longer than the deadline is not started again.
@@ -95,9 +114,10 @@ impl<M: Market, E: Executor> Worker<M, E> {
                     continue;
                 }
             };
+            let mut sending = None;
             let sent = match look.step {
                 Step::Rest => return Ok(End::Over),
-                Step::Finish(outcome) => return self.finish(job, look, outcome),
+                Step::Finish(outcome) => return self.finish(job, look, outcome, spent),
                 Step::Wait => {
                     tokio::time::sleep(self.pace.poll).await;
                     continue;
@@ -107,8 +127,9 @@ impl<M: Market, E: Executor> Worker<M, E> {
                     continue;
                 }
                 Step::Execute => match self.execute(look).await {
-                    Ok(Executed::Computed) => {
+                    Ok(Executed::Computed(took)) => {
                         failures = 0;
+                        spent.computing = Some(took);
                         continue;
                     }
                     Ok(Executed::OutOfTime) => {
@@ -116,9 +137,13 @@ impl<M: Market, E: Executor> Worker<M, E> {
                         continue;
                     }
                     Ok(Executed::Refused) => return Ok(End::GivenUp),
+                    Ok(Executed::NotServed) => return Ok(End::NotServed),
                     Err(error) => Err(error),
                 },
-                Step::Deliver => self.deliver(job, look).await,
+                Step::Deliver => {
+                    sending = Some(Instant::now());
+                    self.deliver(job, look).await
+                }
                 Step::Resubmit(tx) => self.market.resubmit(&tx).await,
             };
             let outcome = match sent {
@@ -130,9 +155,14 @@ impl<M: Market, E: Executor> Worker<M, E> {
                 Err(MarketError::Unavailable(reason)) => TxOutcome::Unknown { reason },
             };
             match outcome {
-                TxOutcome::Succeeded => {}
+                TxOutcome::Succeeded => {
+                    if let Some(start) = sending {
+                        self.meters.finalized(Call::Deliver, start.elapsed());
+                    }
+                }
                 TxOutcome::Failed { error } => {
                     refusals += 1;
+                    self.meters.trouble(Trouble::Refused);
                     tracing::warn!(job, "the chain refused the delivery: {error}");
                     if refusals >= MOST_REFUSALS {
                         tracing::error!(
@@ -170,7 +200,13 @@ impl<M: Market, E: Executor> Worker<M, E> {
         })
     }
 
-    fn finish(&self, job: JobId, look: Look<M::View>, outcome: Outcome) -> Result<End> {
+    fn finish(
+        &self,
+        job: JobId,
+        look: Look<M::View>,
+        outcome: Outcome,
+        spent: Spent,
+    ) -> Result<End> {
         let model = match (&look.record, &look.job) {
             (Some(record), _) => record.model,
             (None, Some(job)) => job.model.0,
@@ -183,13 +219,33 @@ impl<M: Market, E: Executor> Worker<M, E> {
         } else {
             self.journal.put(job, &record)?;
         }
+        self.meters.job_ended(outcome);
         match outcome {
             Outcome::Delivered => {
                 let fee = look.job.and_then(|job| job.fee).unwrap_or_default();
-                tracing::info!(job, fee = %crate::amount::Amount(fee), "delivered");
+                let fee = crate::amount::Amount(fee);
+                match spent.since.map(|since| since.elapsed()) {
+                    Some(total) => {
+                        self.meters.delivered(total);
+                        let computing = spent.computing.unwrap_or_default();
+                        tracing::info!(
+                            job,
+                            %fee,
+                            seconds = total.as_secs_f64(),
+                            computing = computing.as_secs_f64(),
+                            "delivered"
+                        );
+                    }
+                    None => tracing::info!(job, %fee, "delivered"),
+                }
             }
             Outcome::NotClaimed => tracing::info!(job, "not claimed"),
             Outcome::Late => {
+                if let Some(job) = &look.job {
+                    let worst_case = job.worst_case_fee.unwrap_or(job.max_fee);
+                    let share = job.terms.late_share.mul_floor(worst_case);
+                    self.meters.paid_for_late(share);
+                }
                 tracing::error!(job, "the deadline passed before the result was delivered");
             }
             Outcome::Pruned => tracing::warn!(job, "the chain has dropped this job's record"),
@@ -213,11 +269,11 @@ impl<M: Market, E: Executor> Worker<M, E> {
         if !self.executor.serves(job.model) {
             tracing::error!(
                 job = job.id,
-                "this job is ours until block {}, but its model {} is not served: start the worker with `--model` and its folder",
+                "this job is ours until block {}, but its model {} is not served: if its files are not reported as changed, start the worker with `--model` and its folder",
                 job.until,
                 crate::model_store::shown(job.model)
             );
-            return Ok(Executed::Refused);
+            return Ok(Executed::NotServed);
         }
         let Some(input) = look.view.job_input(job.id).await? else {
             return Err(MarketError::Unavailable(format!(
@@ -229,6 +285,8 @@ impl<M: Market, E: Executor> Worker<M, E> {
         let cancel = Cancel::default();
         // Also when this task is dropped: the engine must not go on for nothing.
         let _stop = StopOnDrop(cancel.clone());
+        let _counted = (self.audits.computing(), self.meters.computing());
+        let start = Instant::now();
         let run = self
             .executor
             .execute(assignment(&job, input, self.market.genesis()), cancel);
@@ -240,15 +298,23 @@ impl<M: Market, E: Executor> Worker<M, E> {
                     output = delivery.claim.usage.output,
                     "computed (tokens)"
                 );
+                let took = start.elapsed();
+                self.meters.computed(delivery.claim.usage, took);
                 let stage = Stage::Computed { delivery };
                 self.journal.put(job.id, &Record::new(job.model.0, stage))?;
-                Ok(Executed::Computed)
+                Ok(Executed::Computed(took))
             }
             Ok(Err(ExecutionError::Refused(reason))) => {
+                self.meters.trouble(Trouble::Execution);
                 tracing::error!(job = job.id, "cannot run a claimed job: {reason}");
-                Ok(Executed::Refused)
+                Ok(if self.executor.serves(job.model) {
+                    Executed::Refused
+                } else {
+                    Executed::NotServed
+                })
             }
             Ok(Err(ExecutionError::Cancelled)) | Err(_) => {
+                self.meters.trouble(Trouble::Execution);
                 tracing::error!(job = job.id, "the run did not end before its deadline");
                 Ok(Executed::OutOfTime)
             }
@@ -275,10 +341,21 @@ impl<M: Market, E: Executor> Worker<M, E> {
     }
 }
 
+/// Where a job's time went.
+#[derive(Clone, Copy, Debug)]
+struct Spent {
+    /// When its claim was signed, if by this process.
+    since: Option<Instant>,
+    /// How long its result took, if this process computed it.
+    computing: Option<Duration>,
+}
+
 enum Executed {
-    Computed,
+    /// The result is in the journal; it took so long.
+    Computed(Duration),
     OutOfTime,
     Refused,
+    NotServed,
 }
 
 fn result_in(record: Record) -> Option<([u8; 32], Delivery)> {

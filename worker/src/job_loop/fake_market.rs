@@ -24,6 +24,7 @@ use genesisflow_primitives::{
     Balance, BlockNumber, JobId, JobOptions, JobStatus, JobTerms, ModelId, Prices, ResultClaim,
     Usage, GEN, H256,
 };
+use sha2::{Digest, Sha256};
 use sp_arithmetic::Permill;
 use std::{
     collections::BTreeMap,
@@ -46,6 +47,7 @@ enum Call {
     Commit(JobId, H256),
     Reveal(JobId, Ballot, H256),
     Appeal(JobId),
+    Dispute(JobId),
     Progress(JobId),
 }
 
@@ -160,6 +162,7 @@ impl Chain {
             Call::Reveal(job, ballot, salt) => {
                 audited(job, &mut |audit| audit.reveal(job, height, ballot, salt))
             }
+            Call::Dispute(job) => audited(job, &mut |audit| audit.dispute(height)),
             Call::Appeal(job) => audited(job, &mut |audit| audit.appeal(height)),
             Call::Progress(job) => {
                 let moved = audited(job, &mut |audit| audit.progress(height));
@@ -380,6 +383,10 @@ impl Market for FakeMarket {
         ME
     }
 
+    fn secret(&self, purpose: &[u8]) -> H256 {
+        H256(Sha256::digest(purpose).into())
+    }
+
     async fn claim(&self, job: JobId, before_submit: BeforeSubmit<'_>) -> MarketResult<InFlight> {
         self.send(Call::Claim(job), before_submit).await
     }
@@ -406,6 +413,10 @@ impl Market for FakeMarket {
 
     async fn appeal(&self, job: JobId, before_submit: BeforeSubmit<'_>) -> MarketResult<InFlight> {
         self.send(Call::Appeal(job), before_submit).await
+    }
+
+    async fn dispute(&self, job: JobId, before_submit: BeforeSubmit<'_>) -> MarketResult<InFlight> {
+        self.send(Call::Dispute(job), before_submit).await
     }
 
     async fn progress(&self, job: JobId) -> MarketResult<InFlight> {
@@ -452,6 +463,11 @@ impl View for FakeView {
 
     async fn nonce(&self) -> MarketResult<u64> {
         Ok(self.nonce)
+    }
+
+    async fn next_job(&self) -> MarketResult<JobId> {
+        let jobs = self.jobs.keys().chain(self.audits.keys());
+        Ok(jobs.max().map_or(0, |last| last + 1))
     }
 
     async fn job(&self, id: JobId) -> MarketResult<Option<JobView<AccountId>>> {

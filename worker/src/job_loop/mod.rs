@@ -21,6 +21,7 @@ use crate::{
     executor::{ExecutionError, Executor},
     journal::{Head, Journal},
     market::{AccountId, Market, MarketError, MarketResult, View},
+    metrics::{Meters, Trouble},
     model_store::shown,
     pause::Pause,
     shutdown::{Phase, Shutdown},
@@ -44,6 +45,8 @@ const RECONCILE_EVERY: BlockNumber = 100;
 const NOTE_HEAD_EVERY: BlockNumber = 16;
 /// How many blocks behind a node may be that stands in for another.
 const LONGEST_STEP_BACK: BlockNumber = 30;
+/// Blocks after which a job of ours is looked at again whose model is not served.
+const UNTIL_SERVED: BlockNumber = 10;
 /// Blocks for which a job is left alone after the chain refused to let us claim it.
 const AFTER_REFUSED_CLAIM: BlockNumber = 50;
 
@@ -92,6 +95,8 @@ pub struct Worker<M, E> {
     pub pause: Pause,
     /// What this loop and the audits tell each other.
     pub audits: Desk,
+    /// What is measured.
+    pub meters: Meters,
 }
 
 /// A job that has a task.
@@ -112,6 +117,8 @@ pub struct JobLoop<M, E> {
     declined: HashMap<JobId, BlockNumber>,
     /// Models that were reported as not offered.
     unoffered: HashSet<ModelId>,
+    /// Open jobs seen at the present look.
+    open: usize,
     last: Option<Head>,
     reconciled_at: Option<BlockNumber>,
     noted_at: Option<BlockNumber>,
@@ -127,6 +134,7 @@ impl<M: Market, E: Executor> JobLoop<M, E> {
             active: HashMap::new(),
             declined: HashMap::new(),
             unoffered: HashSet::new(),
+            open: 0,
             last: None,
             reconciled_at: None,
             noted_at: None,
@@ -162,6 +170,7 @@ impl<M: Market, E: Executor> JobLoop<M, E> {
                         Err(MarketError::Fatal(error)) => return Err(error),
                         Err(MarketError::Unavailable(cause)) => {
                             failures += 1;
+                            self.worker.meters.trouble(Trouble::Unreachable);
                             let wait = self.worker.pace.retry(failures);
                             tracing::warn!(
                                 "cannot look at the chain ({cause}); next try in {:.1} s",
@@ -211,6 +220,10 @@ impl<M: Market, E: Executor> JobLoop<M, E> {
                 self.declined
                     .insert(job, head.saturating_add(AFTER_REFUSED_CLAIM));
             }
+            End::NotServed => {
+                let head = self.last.map_or(0, |head| head.number);
+                self.declined.insert(job, head.saturating_add(UNTIL_SERVED));
+            }
             End::GivenUp => {
                 self.declined.insert(job, BlockNumber::MAX);
             }
@@ -234,9 +247,11 @@ impl<M: Market, E: Executor> JobLoop<M, E> {
         self.resume(&view).await?;
         // Audits come first: silence costs stake, another job is only more work.
         if !self.worker.audits.is_auditing() {
+            self.open = 0;
             for index in 0..self.models.len() {
                 self.claim_from(&view, self.models[index]).await?;
             }
+            self.worker.meters.open(self.open);
         }
         let is_due = self
             .noted_at
@@ -245,6 +260,7 @@ impl<M: Market, E: Executor> JobLoop<M, E> {
             self.worker.journal.set_head(head)?;
             self.noted_at = Some(head.number);
         }
+        self.worker.meters.in_hand(self.active.len());
         self.last = Some(head);
         Ok(())
     }
@@ -280,6 +296,9 @@ impl<M: Market, E: Executor> JobLoop<M, E> {
 
     /// Claims jobs on one model, as many as there is room for.
     async fn claim_from(&mut self, view: &M::View, model: ModelId) -> MarketResult<()> {
+        if !self.worker.executor.serves(model) {
+            return Ok(());
+        }
         let Some(offer) = view.offer(model).await? else {
             if self.unoffered.insert(model) {
                 tracing::warn!(
@@ -300,6 +319,7 @@ impl<M: Market, E: Executor> JobLoop<M, E> {
         }
         let account = self.worker.market.account();
         let mut jobs = view.open_jobs(model).await?;
+        self.open += jobs.len();
         self.forget_declined(&jobs, view.head().number);
         choice::by_preference(&mut jobs, account);
         for summary in jobs {
@@ -375,10 +395,10 @@ impl<M: Market, E: Executor> JobLoop<M, E> {
             Ok(expected) => expected,
             Err(ExecutionError::Cancelled) => return Ok(Decision::Gone),
             Err(ExecutionError::Refused(reason)) => {
-                return Ok(Decision::Leave {
-                    reason,
-                    until: BlockNumber::MAX,
-                })
+                // For good, unless it is for want of the model.
+                let is_served = self.worker.executor.serves(job.model);
+                let until = if is_served { BlockNumber::MAX } else { head };
+                return Ok(Decision::Leave { reason, until });
             }
         };
         Ok(
@@ -402,7 +422,7 @@ impl<M: Market, E: Executor> JobLoop<M, E> {
         let worker = self.worker.clone();
         self.tasks.spawn(async move {
             let end = if claimed {
-                worker.drive(job).await
+                worker.drive(job, None).await
             } else {
                 worker.claim_and_drive(job, model).await
             };

@@ -2,6 +2,7 @@ use super::fake_market::{answer, FakeExecutor, FakeMarket, Faults, Killer, GENES
 use super::*;
 use crate::{
     journal::{full_disk, Outcome, Owner, Record, Stage},
+    metrics::Meters,
     shutdown,
 };
 use std::{path::Path, sync::atomic::Ordering};
@@ -33,6 +34,7 @@ fn start(market: &FakeMarket, executor: &FakeExecutor, journal: Journal) -> Runn
         pace: PACE,
         pause: Pause::default(),
         audits: Desk::default(),
+        meters: Meters::default(),
     });
     let (trigger, shutdown) = shutdown::channel();
     let handle = tokio::spawn(JobLoop::new(worker, vec![MODEL]).run(shutdown));
@@ -319,7 +321,7 @@ async fn a_full_disk_stops_the_worker_before_it_submits_anything() {
     let market = FakeMarket::new();
     let (disk, full) = full_disk::disk();
     let executor = FakeExecutor::new(market.killer.clone());
-    let running = start(&market, &executor, Journal::on_backend(disk, OWNER));
+    let running = start(&market, &executor, Journal::on_disk(disk, OWNER));
     full.store(true, Ordering::SeqCst);
     market.submit_job(7, 100_000);
     let ended = timeout(PATIENCE, running.handle).await.unwrap().unwrap();

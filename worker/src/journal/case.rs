@@ -4,7 +4,9 @@
 //! A case is opened before the first step that needs it and closed when
 //! nothing can change the outcome any more. A ballot is on disk, salt and all,
 //! before its commitment is submitted: a worker that is killed in between
-//! commits to the same ballot after its restart, and can always reveal it.
+//! commits to the same ballot after its restart, and reveals it without another
+//! replay. Should the disk fail, a replay and the key give the same ballot again:
+//! its salt is derived from the key.
 
 use super::record::{damaged, now, read, write, SignedTx};
 use crate::error::Result;
@@ -22,7 +24,8 @@ pub struct Case {
     pub role: Role,
     /// The ballots cast, one per round at most, oldest first.
     pub ballots: Vec<CastBallot>,
-    /// The signed appeal, if one was made.
+    /// The signed appeal, or the signed dispute of a [`Role::Disputer`], if one
+    /// was made.
     pub appeal: Option<SignedTx>,
     /// How it ended, if it has.
     pub end: Option<CaseEnd>,
@@ -37,6 +40,9 @@ pub enum Role {
     /// It was drawn to check the result.
     #[codec(index = 1)]
     Auditor,
+    /// It looked at the result unasked, and found it wrong.
+    #[codec(index = 2)]
+    Disputer,
 }
 
 /// A ballot, committed to or about to be.
@@ -76,6 +82,9 @@ pub enum CaseEnd {
     /// The chain dropped the record before this worker saw how it ended.
     #[codec(index = 6)]
     Pruned,
+    /// Disputer: the dispute was not made, or another's came first.
+    #[codec(index = 7)]
+    NotDisputed,
 }
 
 impl CaseEnd {
@@ -89,6 +98,7 @@ impl CaseEnd {
             Self::Undecided => "audited, no verdict",
             Self::Silent => "audit missed",
             Self::Pruned => "pruned",
+            Self::NotDisputed => "not disputed",
         }
     }
 }
@@ -127,7 +137,7 @@ impl Case {
     pub fn from_bytes(job: u64, bytes: &[u8]) -> Result<Self> {
         read(bytes).map_err(|cause| {
             damaged(&format!("the journal's audit of job {job}"), cause).fix(
-                "take the journal back from a backup: without it, ballots that were committed cannot be revealed and are fined",
+                "use the worker that wrote it; or move the journal away: committed ballots are found again by replays",
             )
         })
     }

@@ -7,9 +7,9 @@ use std::sync::{
 };
 
 /// A disk that is full from the moment the switch is set.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Disk {
-    inner: InMemoryBackend,
+    inner: Arc<InMemoryBackend>,
     full: Arc<AtomicBool>,
 }
 
@@ -48,7 +48,7 @@ impl StorageBackend for Disk {
 pub(crate) fn disk() -> (Disk, Arc<AtomicBool>) {
     let full = Arc::new(AtomicBool::new(false));
     let disk = Disk {
-        inner: InMemoryBackend::new(),
+        inner: Arc::new(InMemoryBackend::new()),
         full: full.clone(),
     };
     (disk, full)

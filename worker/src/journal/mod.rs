@@ -4,6 +4,11 @@
 //! account. Every write is on disk (fsync) before the call returns, and each
 //! step with a job is written *before* it is taken, so that a worker killed at
 //! any instruction finds out on restart what it may have done.
+//!
+//! Nothing in it is irreplaceable, because disks fail: results are computed
+//! again, ballots follow from a replay and the key ([`Case`]), and the chain
+//! knows what is claimed and delivered. So a damaged file is never trusted in
+//! part: it is put aside whole, and a new one begun.
 
 mod case;
 mod record;
@@ -17,8 +22,10 @@ use redb::{
     TableDefinition, TableError, WriteTransaction,
 };
 use std::{
-    fmt::Display,
+    collections::BTreeMap,
+    fmt::{self, Display},
     path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 const JOBS: TableDefinition<u64, &[u8]> = TableDefinition::new("jobs");
@@ -29,6 +36,10 @@ const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 const GENESIS: &str = "genesis";
 const ACCOUNT: &str = "account";
 const HEAD: &str = "head";
+/// Whether results delivered before this file was made are in it.
+const ADOPTED: &str = "adopted";
+/// Written to find out whether anything can be.
+const TRIED: &str = "tried";
 
 const FILE: &str = "journal.redb";
 /// Finished jobs that are remembered, for `status` and for looking back.
@@ -56,28 +67,53 @@ pub struct Head {
 /// The open journal.
 ///
 /// Holds an exclusive lock on its file until dropped.
-#[derive(Debug)]
 pub struct Journal {
-    db: Database,
+    /// None after a write that failed, until one succeeds: the database has to
+    /// be opened anew after that.
+    store: RwLock<Option<Database>>,
+    reopen: Box<dyn Fn() -> std::result::Result<Database, DatabaseError> + Send + Sync>,
     path: PathBuf,
+    /// The audits that are open, for when the disk does not answer: a ballot
+    /// that was committed must be revealed even then.
+    open: Mutex<BTreeMap<u64, Case>>,
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Journal {
-    /// Opens the journal in `dir`, making both if needed, for `owner`.
+    /// Opens the journal in `dir`, making both if needed, for `owner`. A damaged
+    /// one is put aside, said so, and begun anew.
     ///
     /// # Errors
     /// [`Kind::WrongChain`] if it belongs to another chain, [`Kind::Key`] if
-    /// to another account, [`Kind::Journal`] if it cannot be written, is
-    /// damaged, or is in use by another worker.
+    /// to another account, [`Kind::Journal`] if it cannot be written, is no
+    /// journal, or is in use by another worker.
     pub fn open(dir: &Path, owner: Owner) -> Result<Self> {
         let path = dir.join(FILE);
         std::fs::create_dir_all(dir).map_err(|error| unusable(&path, error))?;
-        let db = builder()
-            .create(&path)
-            .map_err(|error| not_opened(&path, error))?;
+        let db = match builder().create(&path) {
+            Err(error) if is_damage(&error) => {
+                let aside = put_aside(&path, "damaged").map_err(|error| unusable(&path, error))?;
+                tracing::error!(
+                    "the journal {} is damaged ({error}). It is kept as {}, and a new one is begun: what was claimed and delivered is read from the chain, results that are due are computed again, and ballots that were committed are found again by replays. Check the disk",
+                    path.display(),
+                    aside.display()
+                );
+                builder().create(&path)
+            }
+            opened => opened,
+        };
+        let db = db.map_err(|error| not_opened(&path, error))?;
         sync_directory(dir).map_err(|error| unusable(&path, error))?;
-        let journal = Self { db, path };
+        let journal = Self::on(db, path);
         journal.bind(owner)?;
+        *journal.open_audits() = journal.open_cases()?.into_iter().collect();
         Ok(journal)
     }
 
@@ -96,15 +132,28 @@ impl Journal {
         let db = builder()
             .open(&path)
             .map_err(|error| not_opened(&path, error))?;
-        Ok(Some(Self { db, path }))
+        Ok(Some(Self::on(db, path)))
+    }
+
+    fn on(db: Database, path: PathBuf) -> Self {
+        let file = path.clone();
+        Self {
+            store: RwLock::new(Some(db)),
+            reopen: Box::new(move || builder().create(&file)),
+            path,
+            open: Mutex::default(),
+        }
     }
 
     /// A journal on a storage of the test's choice.
     #[cfg(test)]
-    pub(crate) fn on_backend(backend: impl redb::StorageBackend, owner: Owner) -> Self {
+    pub(crate) fn on_disk(disk: full_disk::Disk, owner: Owner) -> Self {
+        let reopen = move || builder().create_with_backend(disk.clone());
         let journal = Self {
-            db: Builder::new().create_with_backend(backend).unwrap(),
+            store: RwLock::new(Some(reopen().unwrap())),
+            reopen: Box::new(reopen),
             path: "/full/journal.redb".into(),
+            open: Mutex::default(),
         };
         journal.bind(owner).unwrap();
         journal
@@ -122,19 +171,18 @@ impl Journal {
     /// # Returns
     /// Where the old journal is now.
     pub fn set_aside(self) -> Result<PathBuf> {
-        let Self { db, path } = self;
-        drop(db);
-        let seconds = Record::new([0; 32], Stage::Claimed).updated;
-        let aside = path.with_extension(format!("redb.{seconds}.old"));
-        std::fs::rename(&path, &aside).map_err(|error| unusable(&path, error))?;
-        Ok(aside)
+        let Self { store, path, .. } = self;
+        drop(store);
+        put_aside(&path, "old").map_err(|error| unusable(&path, error))
     }
 
     /// The audit of `job`, if it concerns this worker.
     pub fn case(&self, job: u64) -> Result<Option<Case>> {
-        self.bytes(CASES, job)?
-            .map(|bytes| Case::from_bytes(job, &bytes))
-            .transpose()
+        match self.bytes(CASES, job) {
+            Ok(bytes) => bytes.map(|bytes| Case::from_bytes(job, &bytes)).transpose(),
+            Err(error) if error.may_pass() => Ok(self.open_audits().get(&job).cloned()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Writes the audit of `job`; on return it is on disk.
@@ -143,7 +191,9 @@ impl Journal {
             txn.open_table(CASES)?
                 .insert(job, case.to_bytes().as_slice())?;
             Ok(())
-        })
+        })?;
+        self.remember(job, case);
+        Ok(())
     }
 
     /// Writes that `job` is delivered, and opens its case: both or neither.
@@ -158,7 +208,9 @@ impl Journal {
             txn.open_table(CASES)?
                 .insert(job, case.to_bytes().as_slice())?;
             Ok(())
-        })
+        })?;
+        self.remember(job, &case);
+        Ok(())
     }
 
     /// All audits, by job id.
@@ -264,6 +316,37 @@ impl Journal {
         })
     }
 
+    /// Whether results that were delivered before this journal was begun have
+    /// been taken into it.
+    pub fn is_complete(&self) -> Result<bool> {
+        Ok(self.meta(ADOPTED)?.is_some())
+    }
+
+    /// Writes down that they have.
+    pub fn set_complete(&self) -> Result<()> {
+        self.set_meta(ADOPTED, &[1])
+    }
+
+    /// Whether something can be written now.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn try_to_write(&self) -> Result<()> {
+        self.set_meta(TRIED, &record::now().to_le_bytes())
+    }
+
+    fn remember(&self, job: u64, case: &Case) {
+        if case.end.is_some() {
+            self.open_audits().remove(&job);
+        } else {
+            self.open_audits().insert(job, case.clone());
+        }
+    }
+
+    fn open_audits(&self) -> MutexGuard<'_, BTreeMap<u64, Case>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Binds a new journal to `owner`, or checks that an old one is theirs.
     fn bind(&self, owner: Owner) -> Result<()> {
         // Makes the tables, so that reading never finds one missing.
@@ -305,19 +388,18 @@ impl Journal {
     }
 
     fn bytes(&self, table: TableDefinition<u64, &[u8]>, job: u64) -> Result<Option<Vec<u8>>> {
-        let read = || -> std::result::Result<_, redb::Error> {
-            let Some(table) = there(self.db.begin_read()?.open_table(table))? else {
+        self.read(|db| {
+            let Some(table) = there(db.begin_read()?.open_table(table))? else {
                 return Ok(None);
             };
             Ok(table.get(job)?.map(|bytes| bytes.value().to_vec()))
-        };
-        read().map_err(|error| self.unreadable(error))
+        })
     }
 
     fn all(&self, table: TableDefinition<u64, &[u8]>) -> Result<Vec<(u64, Vec<u8>)>> {
-        let read = || -> std::result::Result<Vec<(u64, Vec<u8>)>, redb::Error> {
+        self.read(|db| {
             let mut all = Vec::new();
-            let Some(table) = there(self.db.begin_read()?.open_table(table))? else {
+            let Some(table) = there(db.begin_read()?.open_table(table))? else {
                 return Ok(all);
             };
             for entry in table.iter()? {
@@ -325,16 +407,25 @@ impl Journal {
                 all.push((job.value(), bytes.value().to_vec()));
             }
             Ok(all)
-        };
-        read().map_err(|error| self.unreadable(error))
+        })
     }
 
     fn meta(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        let read = || -> std::result::Result<_, redb::Error> {
-            let table = self.db.begin_read()?.open_table(META)?;
+        self.read(|db| {
+            let table = db.begin_read()?.open_table(META)?;
             Ok(table.get(key)?.map(|bytes| bytes.value().to_vec()))
-        };
-        read().map_err(|error| self.unreadable(error))
+        })
+    }
+
+    fn read<T>(
+        &self,
+        act: impl FnOnce(&Database) -> std::result::Result<T, redb::Error>,
+    ) -> Result<T> {
+        let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
+        match &*store {
+            Some(db) => act(db).map_err(|error| self.failed("read", error)),
+            None => Err(self.failed("read", redb::Error::PreviousIo)),
+        }
     }
 
     fn set_meta(&self, key: &str, value: &[u8]) -> Result<()> {
@@ -348,25 +439,36 @@ impl Journal {
         &self,
         change: impl FnOnce(&WriteTransaction) -> std::result::Result<(), redb::Error>,
     ) -> Result<()> {
-        let attempt = || -> std::result::Result<(), redb::Error> {
-            let mut txn = self.db.begin_write()?;
+        let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
+        let attempt = || -> std::result::Result<Database, redb::Error> {
+            let db = match store.take() {
+                Some(db) => db,
+                None => (self.reopen)()?,
+            };
+            let mut txn = db.begin_write()?;
             txn.set_durability(Durability::Immediate)?;
             change(&txn)?;
             txn.commit()?;
-            Ok(())
+            Ok(db)
         };
-        attempt().map_err(|error| {
-            Error::new(
-                Kind::Journal,
-                format!("cannot write the journal {}", self.path.display()),
-            )
-            .because(error)
-            .fix("free space on the disk or make it writable, and start again: nothing was submitted that the journal does not know")
-        })
+        // One that failed is closed; the next write opens it again.
+        *store = Some(attempt().map_err(|error| self.failed("write", error))?);
+        Ok(())
     }
 
-    fn unreadable(&self, error: redb::Error) -> Error {
-        unusable(&self.path, error)
+    fn failed(&self, what: &str, cause: redb::Error) -> Error {
+        let may_pass = matches!(cause, redb::Error::Io(_) | redb::Error::PreviousIo);
+        let error = Error::new(
+            Kind::Journal,
+            format!("cannot {what} the journal {}", self.path.display()),
+        )
+        .because(cause)
+        .fix("free space on the disk, or make it writable: nothing was submitted that the journal does not know");
+        if may_pass {
+            error.passing()
+        } else {
+            error
+        }
     }
 }
 
@@ -398,10 +500,10 @@ fn not_opened(path: &Path, error: DatabaseError) -> Error {
             format!("the journal {shown} is in use by another worker"),
         )
         .fix("stop that worker, or give this one a data directory of its own with --data-dir"),
-        DatabaseError::Storage(StorageError::Corrupted(what)) => {
+        error if is_damage(&error) => {
             Error::new(Kind::Journal, format!("the journal {shown} is damaged"))
-                .because(what)
-                .fix("move the file away; a new journal is rebuilt from the chain, and results not yet delivered are computed again")
+                .because(error)
+                .fix("start the worker: it puts the file aside, begins a new one from what the chain says, computes results that are due again, and finds committed ballots again by replays")
         }
         error => unusable(path, error),
     }
@@ -414,6 +516,18 @@ fn unusable(path: &Path, cause: impl Display) -> Error {
     )
     .because(cause)
     .fix("check that the directory exists, is writable and has free space, or choose another with --data-dir")
+}
+
+/// Whether the file was a journal once and is not intact any more.
+fn is_damage(error: &DatabaseError) -> bool {
+    matches!(error, DatabaseError::Storage(StorageError::Corrupted(_)))
+}
+
+/// Renames a file so that a fresh one can take its place. Returns its new name.
+fn put_aside(path: &Path, why: &str) -> std::io::Result<PathBuf> {
+    let aside = path.with_extension(format!("redb.{}.{why}", record::now()));
+    std::fs::rename(path, &aside)?;
+    Ok(aside)
 }
 
 /// Makes a new file's name durable, not only its content.

@@ -152,7 +152,7 @@ impl Record {
     pub fn from_bytes(job: u64, bytes: &[u8]) -> Result<Self> {
         read(bytes).map_err(|cause| {
             damaged(&format!("the journal's record of job {job}"), cause).fix(
-                "move the journal away; a new one is rebuilt from the chain, and results not yet delivered are computed again",
+                "use the worker that wrote it; or move the journal away: a new one is begun from what the chain says, and results that are due are computed again",
             )
         })
     }

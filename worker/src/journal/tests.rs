@@ -108,6 +108,58 @@ fn a_file_that_is_no_journal_is_refused_and_left_alone() {
         .starts_with("somebody's poem"));
 }
 
+/// Whatever happens to the file, what is read from it is what was written, or
+/// nothing is read and the operator is told; never a part of it in silence.
+#[test]
+fn a_damaged_journal_is_whole_or_put_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal.redb");
+    let mut case = Case::new([5; 32], Role::Auditor);
+    let ballot = genesisflow_primitives::audit::Ballot {
+        digest: H256::repeat_byte(4),
+        valid: true,
+    };
+    case.ballots.push(CastBallot {
+        round: 0,
+        seed: H256::repeat_byte(3),
+        ballot,
+        salt: H256::repeat_byte(5),
+    });
+    {
+        let journal = Journal::open(dir.path(), OWNER).unwrap();
+        for job in 0..40 {
+            journal.put(job, &submitted()).unwrap();
+            journal.put_case(job, &case).unwrap();
+        }
+    }
+    let intact = std::fs::read(&path).unwrap();
+    let used = intact.iter().rposition(|byte| *byte != 0).unwrap();
+    let flipped = (0..60).map(|turn| {
+        let mut bytes = intact.clone();
+        bytes[16 + turn * (used - 16) / 60] ^= 0x10;
+        bytes
+    });
+    let cut = (1..20).map(|turn| intact[..intact.len() * turn / 20].to_vec());
+    let (mut whole, mut aside) = (0, 0);
+    for bytes in flipped.chain(cut) {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("journal.redb"), &bytes).unwrap();
+        let journal = Journal::open(dir.path(), OWNER).unwrap();
+        let (records, cases) = (journal.records().unwrap(), journal.cases().unwrap());
+        if std::fs::read_dir(dir.path()).unwrap().count() == 1 {
+            whole += 1;
+            assert_eq!((records.len(), cases.len()), (40, 40));
+            assert!(cases.iter().all(|(_, found)| found.ballots == case.ballots));
+        } else {
+            aside += 1;
+            assert_eq!((records.len(), cases.len()), (0, 0));
+        }
+        // It can be used.
+        journal.put(7, &submitted()).unwrap();
+    }
+    assert!(whole > 0 && aside > 20, "{whole} whole, {aside} put aside");
+}
+
 #[test]
 fn a_journal_set_aside_makes_room_for_a_fresh_one() {
     let dir = tempfile::tempdir().unwrap();
@@ -146,7 +198,7 @@ fn pruning_forgets_the_oldest_finished_jobs_and_nothing_else() {
 #[test]
 fn a_full_disk_is_an_error_and_the_old_record_stands() {
     let (disk, full) = full_disk::disk();
-    let journal = Journal::on_backend(disk, OWNER);
+    let journal = Journal::on_disk(disk, OWNER);
     let claimed = Record::new([5; 32], Stage::Claimed);
     journal.put(1, &claimed).unwrap();
 
@@ -155,6 +207,24 @@ fn a_full_disk_is_an_error_and_the_old_record_stands() {
     assert_eq!(error.kind(), Kind::Journal);
     assert!(error.to_string().contains("/full/journal.redb"), "{error}");
     assert!(error.to_string().contains("free space"), "{error}");
+    assert!(error.may_pass());
+    assert!(journal.get(1).unwrap_err().may_pass());
+
+    full.store(false, Ordering::SeqCst);
+    journal.try_to_write().unwrap();
+    assert_eq!(journal.get(1).unwrap(), Some(claimed));
+}
+
+#[test]
+fn open_audits_are_known_while_the_disk_is_full() {
+    let (disk, full) = full_disk::disk();
+    let journal = Journal::on_disk(disk, OWNER);
+    let case = Case::new([5; 32], Role::Auditor);
+    journal.put_case(1, &case).unwrap();
+    full.store(true, Ordering::SeqCst);
+    journal.try_to_write().unwrap_err();
+    assert_eq!(journal.case(1).unwrap(), Some(case));
+    assert_eq!(journal.case(2).unwrap(), None);
 }
 
 #[test]

@@ -55,6 +55,23 @@ impl Setup<'_> {
     pub fn start_in(&self, args: &[&str], variable: Option<(&str, &str)>) -> Running {
         let mut command = self.command(&[&["run"], args].concat());
         command.envs(variable);
+        self.launch(command)
+    }
+
+    /// Starts `run` so that it outlives a limit on its files: what it writes
+    /// beyond it fails, as on a full disk. See [`Running::fill_disk`].
+    pub fn start_to_be_limited(&self) -> Running {
+        let mut command = Command::new("sh");
+        forget_environment(&mut command);
+        command
+            .args(["-c", "trap '' XFSZ; exec \"$@\"", "sh", PROGRAM])
+            .args(["--url", self.url, "--dev-key", self.key, "--data-dir"])
+            .arg(self.data)
+            .arg("run");
+        self.launch(command)
+    }
+
+    fn launch(&self, mut command: Command) -> Running {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -145,6 +162,24 @@ impl Running {
     /// finalised blocks lags behind what the chain says.
     pub fn wait_for_log(&self, words: &str) {
         wait_among(&self.log, words, |found| found.contains(words));
+    }
+
+    /// From now on no file of the worker can be written.
+    pub fn fill_disk(&self) {
+        self.limit_files("0:");
+    }
+
+    /// There is room again.
+    pub fn free_disk(&self) {
+        self.limit_files("unlimited:");
+    }
+
+    fn limit_files(&self, limit: &str) {
+        let done = Command::new("prlimit")
+            .args(["--pid", &self.child.id().to_string()])
+            .arg(format!("--fsize={limit}"))
+            .status();
+        assert!(done.is_ok_and(|status| status.success()), "prlimit works");
     }
 
     /// SIGKILL: the worker gets no chance to do anything.

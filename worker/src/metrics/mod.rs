@@ -2,12 +2,18 @@
 //!
 //! | path | answer |
 //! |---|---|
-//! | `/metrics` | the worker's record, money and duties on the chain, in Prometheus' text format |
+//! | `/metrics` | the worker's record, money and duties on the chain, and what the process has measured, in Prometheus' text format |
 //! | `/health` | 200 as long as the process answers |
 //! | `/ready` | 200 if the chain was read within the last minute and the worker takes jobs, else 503 and why |
 //!
-//! Everything comes from finalised state, read every few seconds: so it counts
-//! on after a restart, and cannot disagree with the chain.
+//! What the chain knows comes from finalised state, read every few seconds: so
+//! it counts on after a restart, and cannot disagree with the chain. The rest is
+//! measured here ([`Meters`]). `docs/metrics.md` has a table of all.
+
+mod meters;
+mod process;
+
+pub use meters::{Call, Counted, Meters, Trouble};
 
 use crate::{
     chain::{Chain, ChainView},
@@ -51,13 +57,15 @@ struct Seen {
 struct State {
     seen: Option<Seen>,
     failures: u64,
+    meters: Meters,
 }
 
-/// Opens the endpoint and serves it for as long as the program runs.
+/// Opens the endpoint and serves it for as long as the program runs: what the
+/// chain says, and `meters`.
 ///
 /// # Errors
 /// [`Kind::Usage`] if the address cannot be listened on.
-pub async fn serve(address: SocketAddr, chain: Chain) -> Result<()> {
+pub async fn serve(address: SocketAddr, chain: Chain, meters: Meters) -> Result<()> {
     let listener = TcpListener::bind(address).await.map_err(|error| {
         Error::new(
             Kind::Usage,
@@ -67,7 +75,10 @@ pub async fn serve(address: SocketAddr, chain: Chain) -> Result<()> {
         .fix("pass --metrics an address of this machine with a free port, such as 127.0.0.1:9616")
     })?;
     tracing::info!("metrics are at http://{address}/metrics");
-    let state = Arc::new(Mutex::new(State::default()));
+    let state = Arc::new(Mutex::new(State {
+        meters,
+        ..State::default()
+    }));
     tokio::spawn(watch(chain, state.clone()));
     tokio::spawn(async move {
         loop {
@@ -192,7 +203,10 @@ fn not_ready(state: &State, now: Instant) -> Option<String> {
 
 /// The text that Prometheus reads.
 fn metrics(state: &State, now: Instant) -> String {
-    let mut text = Text(String::new());
+    let mut text = Text(state.meters.text());
+    for (name, kind, help, value) in process::metrics() {
+        text.put_as(name, kind, help, value);
+    }
     text.put(
         "chain_read_failures_total",
         "counter",
@@ -299,10 +313,14 @@ struct Text(String);
 
 impl Text {
     fn put(&mut self, name: &str, kind: &str, help: &str, value: f64) {
+        self.put_as(&format!("{}_{name}", meters::PREFIX), kind, help, value);
+    }
+
+    fn put_as(&mut self, name: &str, kind: &str, help: &str, value: f64) {
         // Writing to a string cannot fail.
         let _ = write!(
             self.0,
-            "# HELP genesisflow_worker_{name} {help}\n# TYPE genesisflow_worker_{name} {kind}\ngenesisflow_worker_{name} {value}\n"
+            "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"
         );
     }
 }
@@ -355,6 +373,11 @@ mod tests {
         State {
             seen: Some(seen),
             failures: 4,
+            meters: {
+                let meters = Meters::default();
+                meters.device("cpu", "scalar", 1);
+                meters
+            },
         }
     }
 
@@ -378,6 +401,33 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
         }
+    }
+
+    /// Names and types, as a scrape shows them and as the documentation lists
+    /// them.
+    #[test]
+    fn the_documentation_lists_every_metric_and_no_other() {
+        let now = Instant::now();
+        let (_, text) = get("/metrics", &state(Some(worker()), now), now);
+        let shown = text.lines().filter_map(|line| {
+            let mut words = line.strip_prefix("# TYPE ")?.split(' ');
+            Some(format!("{} {}", words.next()?, words.next()?))
+        });
+        let mut shown: Vec<String> = shown.collect();
+        let documentation = include_str!("../../../docs/metrics.md");
+        let listed = documentation.lines().filter_map(|line| {
+            let mut cells = line.strip_prefix("| `")?.split('|');
+            let name = cells.next()?.trim().trim_end_matches('`');
+            let name = name.split('{').next()?;
+            let kind = cells.next()?.trim();
+            ["counter", "gauge", "histogram"]
+                .contains(&kind)
+                .then(|| format!("{name} {kind}"))
+        });
+        let mut listed: Vec<String> = listed.collect();
+        shown.sort();
+        listed.sort();
+        assert_eq!(listed, shown);
     }
 
     #[test]
