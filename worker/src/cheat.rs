@@ -209,6 +209,10 @@ impl<E: Executor> Executor for Cheating<E> {
         self.honest.estimate(assignment).await
     }
 
+    fn work(&self, model: ModelId, units: Usage) -> Duration {
+        self.honest.work(model, units)
+    }
+
     async fn execute(
         &self,
         assignment: Assignment,

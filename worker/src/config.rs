@@ -2,7 +2,7 @@
 
 use crate::{
     amount::Amount,
-    audits::Appeals,
+    audits::{Appeals, Disputes},
     cli::{CommonArgs, ModelAddArgs, RunArgs},
     error::{Error, Kind, Result},
     hub::DEFAULT_HUB,
@@ -22,7 +22,7 @@ const DEFAULT_SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
 pub const CONFIG_FILE: &str = "worker.toml";
 
 /// The configuration file, key for key.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct ConfigFile {
     url: Option<String>,
@@ -34,6 +34,10 @@ struct ConfigFile {
     shutdown_grace: Option<u64>,
     appeal: Option<bool>,
     appeal_bond_limit: Option<Amount>,
+    dispute_sample_rate: Option<f64>,
+    dispute_confidence: Option<f64>,
+    dispute_least_gain: Option<Amount>,
+    dispute_bond_limit: Option<Amount>,
     metrics: Option<SocketAddr>,
     hub: Option<String>,
     disk_quota: Option<ByteSize>,
@@ -56,6 +60,8 @@ pub struct Settings {
     pub shutdown_grace: Duration,
     /// When to appeal against a verdict.
     pub appeals: Appeals,
+    /// Which of others' results to look at unasked, and when to dispute.
+    pub disputes: Disputes,
     /// Where to answer Prometheus, if anywhere.
     pub metrics: Option<SocketAddr>,
     /// Address of the hub that models are fetched from.
@@ -79,6 +85,7 @@ impl Settings {
             }
             _ => ConfigFile::default(),
         };
+        let disputes = disputes(&file)?;
         let key = if let Some(name) = &args.dev_key {
             Some(KeySource::Dev(name.clone()))
         } else if let Some(path) = &args.key_file {
@@ -117,6 +124,7 @@ impl Settings {
                 enabled: file.appeal.unwrap_or(true),
                 largest_bond: file.appeal_bond_limit.map(|limit| limit.0),
             },
+            disputes,
             metrics: file.metrics,
             hub: file.hub.unwrap_or_else(|| DEFAULT_HUB.into()),
             disk_quota: file.disk_quota.map(|quota| quota.as_u64()),
@@ -153,6 +161,36 @@ impl Settings {
     }
 }
 
+/// What the file says about disputes.
+fn disputes(file: &ConfigFile) -> Result<Disputes> {
+    let defaults = Disputes::default();
+    let share = |key: &str, value: Option<f64>, default: f64| {
+        let value = value.unwrap_or(default);
+        if (0.0..=1.0).contains(&value) {
+            return Ok(value);
+        }
+        Err(Error::new(Kind::Usage, format!("`{key}` is {value}"))
+            .fix("give a number from 0 to 1, such as 0.05"))
+    };
+    let rate = share(
+        "dispute-sample-rate",
+        file.dispute_sample_rate,
+        defaults.sample_rate,
+    )?;
+    let default = f64::from(defaults.confidence_permille) / 1_000.0;
+    let confidence = share("dispute-confidence", file.dispute_confidence, default)?;
+    Ok(Disputes {
+        sample_rate: rate,
+        // Between 0 and 1,000.
+        confidence_permille: (confidence * 1_000.0).round() as u32,
+        least_gain: file
+            .dispute_least_gain
+            .as_ref()
+            .map_or(defaults.least_gain, |gain| gain.0),
+        largest_bond: file.dispute_bond_limit.as_ref().map(|limit| limit.0),
+    })
+}
+
 fn read_file(path: &Path) -> Result<ConfigFile> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).map_err(|error| {
@@ -166,7 +204,7 @@ fn read_file(path: &Path) -> Result<ConfigFile> {
     let mut file: ConfigFile = toml::from_str(&text).map_err(|error| {
         Error::new(Kind::Usage, format!("the configuration file {shown} is malformed"))
             .because(error.to_string().trim_end())
-            .fix("the keys are url, key-file, data-dir, log, models, shutdown-grace, appeal, appeal-bond-limit, metrics, hub and disk-quota; see the worker's README")
+            .fix("the keys are url, key-file, data-dir, log, models, shutdown-grace, appeal, appeal-bond-limit, dispute-sample-rate, dispute-confidence, dispute-least-gain, dispute-bond-limit, metrics, hub and disk-quota; see the worker's README")
     })?;
     // Paths in the file are meant from where the file is.
     let base = path.parent().unwrap_or(Path::new("."));
@@ -255,6 +293,32 @@ mod tests {
             largest_bond: Some(GEN),
         };
         assert_eq!(settings.appeals, appeals);
+    }
+
+    #[test]
+    fn disputes_are_off_unless_the_file_says_otherwise() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings::resolve(&args_with(dir.path())).unwrap();
+        assert_eq!(settings.disputes, Disputes::default());
+        assert_eq!(settings.disputes.sample_rate, 0.0);
+        let path = dir.path().join(CONFIG_FILE);
+        std::fs::write(
+            &path,
+            "dispute-sample-rate = 0.25\ndispute-confidence = 0.95\ndispute-least-gain = \"2\"\n",
+        )
+        .unwrap();
+        let disputes = Settings::resolve(&args_with(dir.path())).unwrap().disputes;
+        assert_eq!(
+            (
+                disputes.sample_rate,
+                disputes.confidence_permille,
+                disputes.least_gain
+            ),
+            (0.25, 950, 2 * GEN)
+        );
+        std::fs::write(&path, "dispute-sample-rate = 25\n").unwrap();
+        let error = Settings::resolve(&args_with(dir.path())).unwrap_err();
+        assert!(error.to_string().contains("dispute-sample-rate"), "{error}");
     }
 
     #[test]

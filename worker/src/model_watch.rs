@@ -17,7 +17,7 @@ use crate::{
     model_store::shown,
 };
 use async_trait::async_trait;
-use genesisflow_primitives::{ModelId, ModelManifest};
+use genesisflow_primitives::{ModelId, ModelManifest, Usage};
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
@@ -177,6 +177,10 @@ impl<E: Executor> Executor for Watched<E> {
     async fn estimate(&self, assignment: &Assignment) -> Result<Duration, ExecutionError> {
         self.require_intact(assignment.model).await?;
         self.inner.estimate(assignment).await
+    }
+
+    fn work(&self, model: ModelId, units: Usage) -> Duration {
+        self.inner.work(model, units)
     }
 
     async fn execute(

@@ -8,7 +8,7 @@
 //! the journal does not know yet.
 
 use crate::{
-    audits::{Appeals, AuditLoop},
+    audits::{Appeals, AuditLoop, Disputes},
     error::Result,
     executor::Executor,
     job_loop::{JobLoop, Worker},
@@ -29,11 +29,14 @@ pub async fn work<M: Market, E: Executor>(
     worker: Worker<M, E>,
     models: Vec<ModelId>,
     appeals: Appeals,
+    disputes: Disputes,
     stop: Shutdown,
 ) -> Result<()> {
     let worker = Arc::new(worker);
     loop {
-        let audits = AuditLoop::new(worker.clone(), appeals).run(stop.clone());
+        let audits = AuditLoop::new(worker.clone(), appeals)
+            .with_disputes(disputes)
+            .run(stop.clone());
         let jobs = JobLoop::new(worker.clone(), models.clone()).run(stop.clone());
         // What ends one of them for good ends the worker.
         let error = match tokio::try_join!(audits, jobs) {

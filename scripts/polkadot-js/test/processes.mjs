@@ -98,6 +98,7 @@ export class Program {
   #child;
   #lines = [];
   #rest = '';
+  #listeners = [];
   /** Settles with the exit code, or the name of the signal, when the program has ended. */
   exited;
 
@@ -130,7 +131,13 @@ export class Program {
     const lines = (this.#rest + text).split('\n');
     this.#rest = lines.pop();
     this.#lines.push(...lines);
+    lines.forEach((line) => this.#listeners.forEach((listener) => listener(line)));
     this.#lines.splice(0, this.#lines.length - LOG_LINES);
+  }
+
+  /** Calls `listener` with every whole line that it writes from now on. */
+  onLine(listener) {
+    this.#listeners.push(listener);
   }
 
   get pid() {

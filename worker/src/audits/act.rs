@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 /// windows may be short.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// What an account keeps besides a bond, for transaction fees.
-const KEPT: Balance = GEN / 10;
+pub(super) const KEPT: Balance = GEN / 10;
 
 /// Whether and at what price to appeal against a verdict that is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -297,7 +297,7 @@ impl<M: Market, E: Executor> Worker<M, E> {
 }
 
 /// Waits for what becomes of a transaction, but not past the next decision.
-async fn outcome(
+pub(super) async fn outcome(
     meters: &Meters,
     job: JobId,
     call: Call,

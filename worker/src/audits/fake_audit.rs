@@ -96,6 +96,13 @@ impl FakeAudit {
         audit
     }
 
+    /// Another's result that nobody has been drawn to check.
+    pub fn in_review(now: BlockNumber, right: bool) -> Self {
+        let mut audit = Self::new(now, false, right, Fellows::Agree);
+        audit.status = JobStatus::Review;
+        audit
+    }
+
     fn decide(&mut self, now: BlockNumber, verdict: Option<Ballot>) {
         self.verdict = verdict;
         self.status = JobStatus::Decided;
@@ -127,7 +134,7 @@ impl FakeAudit {
                 self.status = JobStatus::Rejected;
                 self.until = BlockNumber::MAX;
             }
-            JobStatus::Decided => {
+            JobStatus::Review | JobStatus::Decided => {
                 self.status = JobStatus::Settled;
                 self.until = BlockNumber::MAX;
             }

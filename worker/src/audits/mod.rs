@@ -14,6 +14,7 @@
 //! | [`compare`] | whether it is right |
 //! | [`next`] | what to do next |
 //! | `act.rs` | does it |
+//! | `watch.rs` | looks at results unasked, and disputes wrong ones |
 
 mod act;
 pub mod compare;
@@ -23,8 +24,10 @@ pub mod next;
 pub mod question;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use act::Appeals;
+pub use watch::Disputes;
 
 use crate::{
     amount::Amount,
@@ -52,6 +55,7 @@ use std::{
     },
 };
 use tokio::{task::JoinSet, time::Instant};
+use watch::Sample;
 
 /// Jobs back from the newest that are looked through for results of this worker
 /// that a new journal does not know.
@@ -125,6 +129,8 @@ impl Drop for AtWork {
 pub struct AuditLoop<M, E> {
     worker: Arc<Worker<M, E>>,
     appeals: Appeals,
+    disputes: Disputes,
+    sample: Sample,
     tasks: JoinSet<(JobId, Result<Acted>)>,
     /// Jobs that have a task.
     busy: HashSet<JobId>,
@@ -147,6 +153,8 @@ impl<M: Market, E: Executor> AuditLoop<M, E> {
         Self {
             worker,
             appeals,
+            disputes: Disputes::default(),
+            sample: Sample::default(),
             tasks: JoinSet::new(),
             busy: HashSet::new(),
             cases: HashMap::new(),
@@ -156,6 +164,12 @@ impl<M: Market, E: Executor> AuditLoop<M, E> {
             last: None,
             draining: false,
         }
+    }
+
+    /// Looks unasked at others' results, too.
+    pub fn with_disputes(mut self, disputes: Disputes) -> Self {
+        self.disputes = disputes;
+        self
     }
 
     /// Works until `shutdown`, then finishes the steps in hand.
@@ -360,6 +374,13 @@ impl<M: Market, E: Executor> AuditLoop<M, E> {
         for job in due {
             if !self.busy.contains(&job) && !self.draining {
                 self.follow(&view, job).await?;
+            }
+        }
+        if self.disputes.sample_rate > 0.0 && !self.draining {
+            let worker = self.worker.clone();
+            let found = self.sample.next(&worker, &view, &self.disputes).await?;
+            if let Some(job) = found.filter(|job| !self.busy.contains(&job.id)) {
+                self.spawn(job.id, async move { worker.look_unasked(job).await });
             }
         }
         self.last = Some(head);

@@ -455,6 +455,122 @@ async fn a_stop_leaves_an_audit_to_the_next_start() {
     assert_eq!(scene.replays(), 1);
 }
 
+/// Looks at every result, and is content with any gain.
+const CURIOUS: Disputes = Disputes {
+    sample_rate: 1.0,
+    confidence_permille: 900,
+    least_gain: 0,
+    largest_bond: None,
+};
+
+/// An auditor that looks at others' results, at work before the first one.
+async fn curious(market: &FakeMarket, executor: &FakeExecutor, journal: Journal) -> Running {
+    let worker = Arc::new(Worker {
+        market: market.clone(),
+        executor: executor.clone(),
+        journal,
+        pace: PACE,
+        pause: Pause::default(),
+        audits: Desk::default(),
+        meters: Meters::default(),
+    });
+    let (trigger, shutdown) = shutdown::channel();
+    let audits = AuditLoop::new(worker.clone(), Appeals::default()).with_disputes(CURIOUS);
+    let handle = tokio::spawn(audits.run(shutdown));
+    let height = market.chain().height;
+    until("a look", || market.chain().height > height + 2).await;
+    Running {
+        handle,
+        trigger,
+        worker,
+    }
+}
+
+fn review(market: &FakeMarket, right: bool) {
+    let mut chain = market.chain();
+    let mut audit = FakeAudit::in_review(chain.height, right);
+    audit.until += 1_000;
+    chain.audits.insert(JOB, audit);
+}
+
+#[tokio::test]
+async fn a_wrong_result_that_nobody_was_drawn_to_check_is_disputed_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let market = FakeMarket::new();
+    let executor = FakeExecutor::new(market.killer.clone());
+    let running = curious(&market, &executor, open(dir.path()).await).await;
+    // Own work goes first.
+    let busy = running.worker.audits.computing();
+    review(&market, false);
+    let height = market.chain().height;
+    until("some blocks", || market.chain().height > height + 20).await;
+    assert!(executor.replays.lock().unwrap().is_empty());
+    drop(busy);
+
+    assert_eq!(running.ended().await, CaseEnd::Upheld);
+    running.stop().await;
+    let audit = market.chain().audits[&JOB].clone();
+    assert_eq!((audit.disputes, audit.status), (1, JobStatus::Rejected));
+    assert_eq!(executor.replays.lock().unwrap().len(), 1);
+    assert_eq!(market.chain().submitted, 1);
+    assert_eq!(market.chain().refused, 0);
+}
+
+#[tokio::test]
+async fn a_right_result_is_looked_at_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let market = FakeMarket::new();
+    let executor = FakeExecutor::new(market.killer.clone());
+    let running = curious(&market, &executor, open(dir.path()).await).await;
+    review(&market, true);
+    until("a replay", || !executor.replays.lock().unwrap().is_empty()).await;
+    let height = market.chain().height;
+    until("some blocks", || market.chain().height > height + 20).await;
+    running.stop().await;
+    assert_eq!(executor.replays.lock().unwrap().len(), 1);
+    assert_eq!(market.chain().submitted, 0);
+}
+
+#[tokio::test]
+async fn killed_while_disputing_it_disputes_once_at_most() {
+    let mut disputed = 0;
+    for steps in 1.. {
+        let dir = tempfile::tempdir().unwrap();
+        let market = FakeMarket::new();
+        let killer = Killer::after(None);
+        let doomed = market.with_killer(killer.clone());
+        let executor = FakeExecutor::new(killer.clone());
+        let running = curious(&doomed, &executor, open(dir.path()).await).await;
+        killer.die_after(steps);
+        review(&market, false);
+        let was_killed = tokio::select! {
+            biased;
+            () = killer.killed.notified() => true,
+            () = until("disputed", || market.chain().audits[&JOB].disputes > 0) => false,
+        };
+        running.kill().await;
+        if !was_killed {
+            assert!(steps > 3, "only {steps} places to crash at");
+            break;
+        }
+        let journaled = open(dir.path()).await.case(JOB).unwrap().is_some();
+        let executor = FakeExecutor::new(market.killer.clone());
+        let running = curious(&market, &executor, open(dir.path()).await).await;
+        if journaled {
+            assert_eq!(running.ended().await, CaseEnd::Upheld, "after {steps}");
+            disputed += 1;
+        }
+        running.stop().await;
+        assert_eq!(
+            market.chain().audits[&JOB].disputes,
+            u32::from(journaled),
+            "killed after {steps}"
+        );
+        assert_eq!(market.chain().refused, 0, "killed after {steps}");
+    }
+    assert!(disputed > 0, "none was killed with the dispute in hand");
+}
+
 #[tokio::test]
 async fn a_delivered_result_is_watched_and_audits_go_before_new_jobs() {
     let dir = tempfile::tempdir().unwrap();

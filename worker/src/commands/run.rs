@@ -94,7 +94,7 @@ pub async fn run(settings: Settings) -> Result<()> {
         audits: Desk::default(),
         meters,
     };
-    let ended = supervise::work(worker, ids, settings.appeals, stop).await;
+    let ended = supervise::work(worker, ids, settings.appeals, settings.disputes, stop).await;
     signals.abort();
     watching.abort();
     if ended.is_ok() {

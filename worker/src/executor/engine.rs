@@ -10,7 +10,7 @@ use crate::{error::Result, journal::Delivery, model_store::shown};
 use async_trait::async_trait;
 use futures::StreamExt;
 use genesisflow_engine::{Engine, GenerateError, Generation, Handle, SubmitError};
-use genesisflow_primitives::ModelId;
+use genesisflow_primitives::{ModelId, Usage};
 use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
@@ -68,6 +68,13 @@ impl Executor for EngineExecutor {
         }
         let work = loaded.cost.of(tokens, assignment.max_output_units);
         Ok(self.backlog.time_for(work))
+    }
+
+    fn work(&self, model: ModelId, units: Usage) -> Duration {
+        let loaded = self.models.get(&model);
+        loaded.map_or(Duration::ZERO, |loaded| {
+            loaded.cost.of(units.input, units.output)
+        })
     }
 
     async fn execute(&self, assignment: Assignment, cancel: Cancel) -> Executed<Delivery> {

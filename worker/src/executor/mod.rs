@@ -16,7 +16,7 @@ pub use replay::{ReplayOutcome, ReplayTask, Replayed, TrueResult};
 
 use crate::journal::Delivery;
 use async_trait::async_trait;
-use genesisflow_primitives::{JobId, JobOptions, ModelId, H256};
+use genesisflow_primitives::{JobId, JobOptions, ModelId, Usage, H256};
 use std::{
     sync::{
         atomic::{AtomicBool, Ordering},
@@ -111,6 +111,13 @@ pub trait Executor: Send + Sync + 'static {
     /// # Errors
     /// [`ExecutionError::Refused`] if it cannot.
     async fn estimate(&self, assignment: &Assignment) -> Result<Duration, ExecutionError>;
+
+    /// How long so many units of `model` take when nothing else runs, as far as
+    /// that has been measured: the part of an estimate that is the job's own.
+    fn work(&self, model: ModelId, units: Usage) -> Duration {
+        let _ = (model, units);
+        Duration::ZERO
+    }
 
     /// Runs a job to its result. The same assignment gives the same result on
     /// every machine.

@@ -119,7 +119,7 @@ pub fn check_deadline(expected: Duration, deliver_window: BlockNumber) -> Result
     let usable = deliver_window
         .saturating_sub(SPARE_BLOCKS)
         .saturating_mul(SECONDS_PER_BLOCK);
-    if expected.mul_f64(SPEED_MARGIN) > Duration::from_secs(usable.into()) {
+    if expected.as_secs_f64() * SPEED_MARGIN > f64::from(usable) {
         return Err(Unfit::TooSlow);
     }
     Ok(())
@@ -261,6 +261,7 @@ mod tests {
             check_deadline(Duration::from_secs(190), 150),
             Err(Unfit::TooSlow)
         );
+        assert_eq!(check_deadline(Duration::MAX, 150), Err(Unfit::TooSlow));
         assert_eq!(
             check_deadline(Duration::from_millis(1), 8),
             Err(Unfit::TooSlow)

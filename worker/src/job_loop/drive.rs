@@ -11,7 +11,7 @@ use crate::{
     recovery::{next_step, Now, Standing, Step},
 };
 use genesisflow_primitives::{
-    sampling_seed, views::JobView, BlockNumber, JobId, ModelId, H256, SECONDS_PER_BLOCK,
+    sampling_seed, views::JobView, BlockNumber, JobId, ModelId, Usage, H256, SECONDS_PER_BLOCK,
 };
 use std::time::{Duration, Instant};
 
@@ -287,9 +287,10 @@ impl<M: Market, E: Executor> Worker<M, E> {
         let _stop = StopOnDrop(cancel.clone());
         let _counted = (self.audits.computing(), self.meters.computing());
         let start = Instant::now();
-        let run = self
-            .executor
-            .execute(assignment(&job, input, self.market.genesis()), cancel);
+        let assignment = assignment(&job, input, self.market.genesis());
+        // With what is queued now; the job's own part is put right below.
+        let estimate = self.executor.estimate(&assignment).await.ok();
+        let run = self.executor.execute(assignment, cancel);
         match tokio::time::timeout(left, run).await {
             Ok(Ok(delivery)) => {
                 tracing::info!(
@@ -299,7 +300,11 @@ impl<M: Market, E: Executor> Worker<M, E> {
                     "computed (tokens)"
                 );
                 let took = start.elapsed();
-                self.meters.computed(delivery.claim.usage, took);
+                let usage = delivery.claim.usage;
+                self.meters.computed(usage, took);
+                if let Some(estimate) = estimate {
+                    self.learn(&job, usage, estimate, took)?;
+                }
                 let stage = Stage::Computed { delivery };
                 self.journal.put(job.id, &Record::new(job.model.0, stage))?;
                 Ok(Executed::Computed(took))
@@ -319,6 +324,37 @@ impl<M: Market, E: Executor> Worker<M, E> {
                 Ok(Executed::OutOfTime)
             }
         }
+    }
+
+    /// Learns how long jobs take here from one that was expected to take
+    /// `estimate` at its longest.
+    fn learn(
+        &self,
+        job: &JobView<AccountId>,
+        usage: Usage,
+        estimate: Duration,
+        took: Duration,
+    ) -> Result<()> {
+        let longest = Usage {
+            input: job.terms.max_input_units,
+            output: job.terms.max_output_units,
+        };
+        let work = |units| self.executor.work(job.model, units);
+        let expected = estimate
+            .saturating_sub(work(longest))
+            .saturating_add(work(usage));
+        let before = self.journal.speed(job.model)?.unwrap_or_default();
+        let now = before.learn(expected, took);
+        if now == before {
+            return Ok(());
+        }
+        tracing::debug!(
+            job = job.id,
+            "took {:.2} s, expected {:.2} s",
+            took.as_secs_f64(),
+            expected.as_secs_f64()
+        );
+        self.journal.set_speed(job.model, now)
     }
 
     /// Signs the result in the journal and submits it.

@@ -214,6 +214,11 @@ impl Killer {
         })
     }
 
+    /// Kills after so many more steps.
+    pub fn die_after(&self, steps: u32) {
+        *self.left.lock().unwrap() = Some(steps);
+    }
+
     /// Passes, or never returns.
     pub async fn step(&self) {
         let dies = {
@@ -492,7 +497,7 @@ impl View for FakeView {
             deposit: 0,
             worker: job.worker,
             prices: None,
-            worst_case_fee: None,
+            worst_case_fee: Some(1_000),
             usage: None,
             fault: None,
             fee: None,

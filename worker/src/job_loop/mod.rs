@@ -10,6 +10,7 @@ pub mod choice;
 mod drive;
 #[cfg(test)]
 pub(crate) mod fake_market;
+pub mod speed;
 #[cfg(test)]
 mod tests;
 
@@ -386,6 +387,7 @@ impl<M: Market, E: Executor> JobLoop<M, E> {
             return Ok(Decision::Gone);
         };
         let genesis = self.worker.market.genesis();
+        let speed = self.worker.journal.speed(job.model)?.unwrap_or_default();
         let expected = match self
             .worker
             .executor
@@ -402,7 +404,7 @@ impl<M: Market, E: Executor> JobLoop<M, E> {
             }
         };
         Ok(
-            match choice::check_deadline(expected, summary.deliver_window) {
+            match choice::check_deadline(speed.correct(expected), summary.deliver_window) {
                 Ok(()) => Decision::Claim(fit),
                 Err(unfit) => Decision::leave(unfit, head),
             },

@@ -317,6 +317,38 @@ async fn no_more_jobs_are_claimed_than_the_offer_has_room_for() {
 }
 
 #[tokio::test]
+async fn a_deadline_is_held_against_the_speed_that_jobs_have_had_here() {
+    let dir = tempfile::tempdir().unwrap();
+    let market = FakeMarket::new();
+    let mut executor = FakeExecutor::new(market.killer.clone());
+    // Fits into 150 blocks with its margin, but not twice over.
+    executor.expected = Duration::from_secs(100);
+    let running = start(&market, &executor, open(dir.path()).await);
+    market.submit_job(7, 150);
+    let height = market.chain().height;
+    until("some blocks", || market.chain().height > height + 20).await;
+    assert!(
+        executor.runs.lock().unwrap().is_empty(),
+        "nothing was measured yet"
+    );
+
+    // Jobs without haste show that it is fast.
+    for job in 8..14 {
+        market.submit_job(job, 100_000);
+        until("delivered", || is_delivered(&market, job)).await;
+        if is_delivered(&market, 7) {
+            break;
+        }
+    }
+    until("delivered", || is_delivered(&market, 7)).await;
+    running.stop().await.unwrap();
+    // A new start knows it.
+    let journal = open(dir.path()).await;
+    let speed = journal.speed(MODEL).unwrap().expect("a speed");
+    assert!(speed.correct(executor.expected) < 2 * executor.expected);
+}
+
+#[tokio::test]
 async fn a_full_disk_stops_the_worker_before_it_submits_anything() {
     let market = FakeMarket::new();
     let (disk, full) = full_disk::disk();

@@ -16,7 +16,11 @@ mod record;
 pub use case::{Case, CaseEnd, CastBallot, Role};
 pub use record::{Delivery, Outcome, Record, SignedTx, Stage};
 
-use crate::error::{Error, Kind, Result};
+use crate::{
+    error::{Error, Kind, Result},
+    job_loop::speed::Speed,
+};
+use genesisflow_primitives::ModelId;
 use redb::{
     Builder, Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, StorageError,
     TableDefinition, TableError, WriteTransaction,
@@ -316,6 +320,17 @@ impl Journal {
         })
     }
 
+    /// How fast jobs on a model have been here, if any have.
+    pub fn speed(&self, model: ModelId) -> Result<Option<Speed>> {
+        let bytes = self.meta(&speed_key(model))?;
+        Ok(bytes.and_then(|bytes| Speed::from_bytes(&bytes)))
+    }
+
+    /// Writes that down.
+    pub fn set_speed(&self, model: ModelId, speed: Speed) -> Result<()> {
+        self.set_meta(&speed_key(model), &speed.to_bytes())
+    }
+
     /// Whether results that were delivered before this journal was begun have
     /// been taken into it.
     pub fn is_complete(&self) -> Result<bool> {
@@ -470,6 +485,11 @@ impl Journal {
             error
         }
     }
+}
+
+/// The key of a model's speed.
+fn speed_key(model: ModelId) -> String {
+    format!("speed/{}", hex::encode(model))
 }
 
 /// A table that journals of older workers do not have yet.
