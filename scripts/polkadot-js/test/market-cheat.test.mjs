@@ -149,6 +149,7 @@ function chronicle() {
   const jobs = new Map();
   const slashes = [];
   const problems = [];
+  let read = 0;
   const { inference } = api.events;
   const watch = everyFinalizedBlock(api, 1, async (number, at) => {
     for (const { event } of await at.query.system.events()) {
@@ -173,9 +174,12 @@ function chronicle() {
         problems.push(`block ${number}: ${event.data.worker} was late with job ${event.data.job}`);
       }
     }
+    read = number;
     return false;
   });
-  return { jobs, slashes, problems, stop: watch.stop };
+  /** Waits until it has everything up to a block: it may be behind what is asked elsewhere. */
+  const upTo = (number) => eventually(`block ${number} to be in the chronicle`, 120, () => read >= number);
+  return { jobs, slashes, problems, upTo, stop: watch.stop };
 }
 
 /** Waits until all `jobs` are in one of `states`. */
@@ -313,8 +317,9 @@ test(
         await reach(all, ['Settled', 'Rejected'], 240 + 4 * JOBS);
         await disputes.stop();
         const { at, number } = await finalized(api);
-        await eventually('the chronicle to be complete', 60, async () => story.jobs.size === all.length);
+        await story.upTo(number);
         story.stop();
+        assert.equal(story.jobs.size, all.length);
         assert.deepEqual(story.problems, []);
 
         const views = new Map();
