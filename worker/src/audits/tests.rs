@@ -400,9 +400,14 @@ async fn with_a_full_disk_a_ballot_is_still_revealed_and_nothing_else_done() {
 
     full.store(true, std::sync::atomic::Ordering::SeqCst);
     running.worker.journal.try_to_write().unwrap_err();
-    scene.market.chain().audits.get_mut(&JOB).unwrap().until = 0;
     // Another seat, for which a ballot would have to be written down.
     let height = scene.market.chain().height;
+    {
+        let mut chain = scene.market.chain();
+        let audit = chain.audits.get_mut(&JOB).unwrap();
+        audit.until = 0;
+        assert!(audit.progress(height), "ballots are to be revealed");
+    }
     let other = FakeAudit::seat(height, true, Fellows::Agree);
     scene.market.chain().audits.insert(JOB + 1, other);
     let (trigger, shutdown) = shutdown::channel();

@@ -73,8 +73,10 @@ impl Disputes {
             ));
         }
         let sure = Balance::from(self.confidence_permille.min(1_000));
-        let gain = reward.saturating_mul(sure) / 1_000;
-        let loss = bond.saturating_mul(1_000 - sure) / 1_000;
+        let part = |amount: Balance, permille: Balance| {
+            amount / 1_000 * permille + amount % 1_000 * permille / 1_000
+        };
+        let (gain, loss) = (part(reward, sure), part(bond, 1_000 - sure));
         if gain < loss.saturating_add(self.least_gain) {
             return Err(format!(
                 "{} to win do not make up for a bond of {} that may be lost",

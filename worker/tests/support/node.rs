@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A node compiles its runtime first, which takes long on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A running node; ended when dropped.
 pub struct Node {
