@@ -540,7 +540,14 @@ fn unusable(path: &Path, cause: impl Display) -> Error {
 
 /// Whether the file was a journal once and is not intact any more.
 fn is_damage(error: &DatabaseError) -> bool {
-    matches!(error, DatabaseError::Storage(StorageError::Corrupted(_)))
+    match error {
+        DatabaseError::Storage(StorageError::Corrupted(_)) => true,
+        // The file ends before what it says of itself.
+        DatabaseError::Storage(StorageError::Io(error)) => {
+            error.kind() == std::io::ErrorKind::UnexpectedEof
+        }
+        _ => false,
+    }
 }
 
 /// Renames a file so that a fresh one can take its place. Returns its new name.

@@ -125,13 +125,15 @@ fn a_damaged_journal_is_whole_or_put_aside() {
         ballot,
         salt: H256::repeat_byte(5),
     });
-    {
+    let killed = {
         let journal = Journal::open(dir.path(), OWNER).unwrap();
         for job in 0..40 {
             journal.put(job, &submitted()).unwrap();
             journal.put_case(job, &case).unwrap();
         }
-    }
+        // As a kill leaves it.
+        std::fs::read(&path).unwrap()
+    };
     let intact = std::fs::read(&path).unwrap();
     let used = intact.iter().rposition(|byte| *byte != 0).unwrap();
     let flipped = (0..60).map(|turn| {
@@ -139,7 +141,9 @@ fn a_damaged_journal_is_whole_or_put_aside() {
         bytes[16 + turn * (used - 16) / 60] ^= 0x10;
         bytes
     });
-    let cut = (1..20).map(|turn| intact[..intact.len() * turn / 20].to_vec());
+    let cut = [&intact, &killed]
+        .into_iter()
+        .flat_map(|file| (1..20).map(|turn| file[..file.len() * turn / 20].to_vec()));
     let (mut whole, mut aside) = (0, 0);
     for bytes in flipped.chain(cut) {
         let dir = tempfile::tempdir().unwrap();
