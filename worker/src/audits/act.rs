@@ -56,7 +56,7 @@ pub(super) enum Acted {
     /// This machine cannot replay the job; why.
     NotReplayed(String),
     /// No replay gives the ballot behind the commitment of this seat.
-    NotFoundAgain(SeatView<AccountId>),
+    NotFoundAgain(Box<SeatView<AccountId>>),
     /// There is no appeal; why, and until which block there could have been.
     NotAppealed { reason: String, until: BlockNumber },
 }
@@ -111,7 +111,7 @@ impl<M: Market, E: Executor> Worker<M, E> {
         let cast = self.cast(&seat, found.ballot);
         let (genesis, account) = (self.market.genesis(), self.market.account());
         if seat.commitment != Some(commitment(&genesis, job, &account, &cast)) {
-            return Ok(Acted::NotFoundAgain(seat));
+            return Ok(Acted::NotFoundAgain(Box::new(seat)));
         }
         let mut case = case.unwrap_or_else(|| Case::new(seat.model.0, Role::Auditor));
         case.ballots.push(cast);

@@ -11,6 +11,7 @@
 //! part: it is put aside whole, and a new one begun.
 
 mod case;
+mod file;
 mod record;
 
 pub use case::{Case, CaseEnd, CastBallot, Role};
@@ -20,14 +21,15 @@ use crate::{
     error::{Error, Kind, Result},
     job_loop::speed::Speed,
 };
+use file::{builder, is_damage, not_opened, put_aside, sync_directory, unusable, FILE};
 use genesisflow_primitives::ModelId;
 use redb::{
-    Builder, Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, StorageError,
-    TableDefinition, TableError, WriteTransaction,
+    Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, TableDefinition,
+    TableError, WriteTransaction,
 };
 use std::{
     collections::BTreeMap,
-    fmt::{self, Display},
+    fmt,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError, RwLock},
 };
@@ -45,10 +47,8 @@ const ADOPTED: &str = "adopted";
 /// Written to find out whether anything can be.
 const TRIED: &str = "tried";
 
-const FILE: &str = "journal.redb";
 /// Finished jobs that are remembered, for `status` and for looking back.
 const KEPT_FINISHED: usize = 10_000;
-const CACHE_BYTES: usize = 16 << 20;
 
 /// The chain and the account that a journal belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -501,68 +501,6 @@ fn there<T>(
         Err(TableError::TableDoesNotExist(_)) => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-fn builder() -> Builder {
-    let mut builder = Builder::new();
-    builder
-        .set_cache_size(CACHE_BYTES)
-        // The file is small; a damaged one must be refused, not trusted.
-        .set_check_integrity_on_open(true);
-    builder
-}
-
-fn not_opened(path: &Path, error: DatabaseError) -> Error {
-    let shown = path.display();
-    match error {
-        DatabaseError::DatabaseAlreadyOpen => Error::new(
-            Kind::Journal,
-            format!("the journal {shown} is in use by another worker"),
-        )
-        .fix("stop that worker, or give this one a data directory of its own with --data-dir"),
-        error if is_damage(&error) => {
-            Error::new(Kind::Journal, format!("the journal {shown} is damaged"))
-                .because(error)
-                .fix("start the worker: it puts the file aside, begins a new one from what the chain says, computes results that are due again, and finds committed ballots again by replays")
-        }
-        error => unusable(path, error),
-    }
-}
-
-fn unusable(path: &Path, cause: impl Display) -> Error {
-    Error::new(
-        Kind::Journal,
-        format!("cannot use the journal {}", path.display()),
-    )
-    .because(cause)
-    .fix("check that the directory exists, is writable and has free space, or choose another with --data-dir")
-}
-
-/// Whether the file was a journal once and is not intact any more.
-fn is_damage(error: &DatabaseError) -> bool {
-    match error {
-        DatabaseError::Storage(StorageError::Corrupted(_)) => true,
-        // The file ends before what it says of itself.
-        DatabaseError::Storage(StorageError::Io(error)) => {
-            error.kind() == std::io::ErrorKind::UnexpectedEof
-        }
-        _ => false,
-    }
-}
-
-/// Renames a file so that a fresh one can take its place. Returns its new name.
-fn put_aside(path: &Path, why: &str) -> std::io::Result<PathBuf> {
-    let aside = path.with_extension(format!("redb.{}.{why}", record::now()));
-    std::fs::rename(path, &aside)?;
-    Ok(aside)
-}
-
-/// Makes a new file's name durable, not only its content.
-fn sync_directory(dir: &Path) -> std::io::Result<()> {
-    if cfg!(unix) {
-        std::fs::File::open(dir)?.sync_all()?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -11,9 +11,8 @@ use crate::{
 };
 use genesisflow_primitives::{Balance, Usage};
 use prometheus::{
-    core::{Collector, GenericGauge},
-    Counter, CounterVec, Encoder, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    core::Collector, Counter, CounterVec, Encoder, Histogram, HistogramOpts, HistogramVec,
+    IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -316,7 +315,7 @@ fn gen(amount: Balance) -> f64 {
 
 /// Lowers a gauge when it goes.
 #[derive(Debug)]
-pub struct Counted(GenericGauge<prometheus::core::AtomicI64>);
+pub struct Counted(IntGauge);
 
 impl Drop for Counted {
     fn drop(&mut self) {
