@@ -16,6 +16,8 @@ use std::{
 };
 use support::{model, node::Node, requester::Requester, worker::Setup};
 
+/// Blocks for the delivery: more than any cut takes.
+const BLOCKS: u32 = 150;
 /// Seconds for which the way is cut. Longer than a request may take, and shorter
 /// than a delivery.
 const CUT: &str = "GENESISFLOW_TEST_CUT";
@@ -108,7 +110,9 @@ async fn a_cut_for_a_while_costs_nothing_and_one_for_good_is_gone_around() {
 
     // One way only, cut while a job is on its way to the worker.
     let running = one.start(&[], None);
-    let first = requester.submit(model, "Before the cut").await;
+    let first = requester
+        .submit_without_haste(model, "Before the cut", BLOCKS)
+        .await;
     requester.claimed(first).await;
     wire.cut();
     tokio::time::sleep(cut()).await;

@@ -52,6 +52,26 @@ impl Requester {
 
     /// As [`Requester::submit`], for one worker alone.
     pub async fn submit_to(&mut self, worker: AccountId, model: ModelId, input: &str) -> JobId {
+        self.submit_with(model, input, Some(worker), None).await
+    }
+
+    /// As [`Requester::submit`], with time for the delivery: so many blocks.
+    pub async fn submit_without_haste(
+        &mut self,
+        model: ModelId,
+        input: &str,
+        blocks: u32,
+    ) -> JobId {
+        self.submit_with(model, input, None, Some(blocks)).await
+    }
+
+    async fn submit_with(
+        &mut self,
+        model: ModelId,
+        input: &str,
+        worker: Option<AccountId>,
+        deliver_within: Option<u32>,
+    ) -> JobId {
         let options = asked::JobOptions {
             format: asked::InputFormat::Text,
             temperature_milli: 0,
@@ -63,9 +83,9 @@ impl Requester {
             max_price_input: Balance::MAX,
             max_price_output: Balance::MAX,
             claim_by: None,
-            deliver_within: None,
-            worker: Some(worker.into()),
-            min_auditors: 2,
+            deliver_within,
+            worker: worker.map(Into::into),
+            min_auditors: if worker.is_some() { 2 } else { 0 },
         };
         let call = runtime::transactions().inference().submit_job_with(
             model,
