@@ -12,7 +12,7 @@ use crate::{
     journal::Delivery,
 };
 use async_trait::async_trait;
-use genesisflow_primitives::{evidence, Fault, FaultCode, JobId, ModelId, H256};
+use genesisflow_primitives::{evidence, Fault, FaultCode, JobId, ModelId, Usage, H256};
 use std::{path::PathBuf, time::Duration};
 
 /// The environment variable that names the cheats, with commas between:
@@ -257,7 +257,7 @@ impl<E: Executor> Executor for Cheating<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use genesisflow_primitives::{ResultClaim, Usage};
+    use genesisflow_primitives::ResultClaim;
 
     #[test]
     fn cheats_take_turns_and_an_unknown_one_is_an_error() {
