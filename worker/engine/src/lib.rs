@@ -24,10 +24,12 @@
 //!
 //! What happens where: [`config`] reads what a decoder is made of, [`loading`] finds and reads the
 //! tensors, [`decoder`] is the forward pass over the kernels of `genesisflow-canonical`, for rows
-//! of many sequences at once, on the compute [`threads`]; [`text`] and [`template`] turn input into
+//! of many sequences at once, on the compute [`threads`] or whatever else carries out its steps
+//! ([`DeviceReport`]); [`text`] and [`template`] turn input into
 //! tokens and tokens into text. [`Model::generate`] and [`Model::replay`] run one job by itself,
 //! an [`Engine`] many at once. The engine knows no chain.
 
+mod backend;
 pub mod bench;
 pub mod config;
 pub mod decoder;
@@ -42,6 +44,7 @@ pub mod text;
 pub mod threads;
 pub mod weights;
 
+pub use backend::{DeviceError, DeviceMemory, DeviceReport, Pace};
 pub use engine::{
     Engine, EngineError, EngineLoad, EngineOptions, Handle, ReplayHandle, SubmitError,
 };

@@ -5,6 +5,7 @@ use std::{io, path::Path};
 use genesisflow_canonical::kernels::{Kernel, UnknownKernel};
 
 use crate::{
+    backend::DeviceError,
     config::ConfigError,
     decoder::{Decoder, DecoderError},
     loading::{gguf::GgufConfigError, WeightFiles},
@@ -51,6 +52,9 @@ pub enum LoadError {
     /// The tokenizer or the chat template cannot be used.
     #[error(transparent)]
     Text(#[from] TextError),
+    /// The device does not take the weights.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// Compute threads cannot be had.
     #[error(transparent)]
     Threads(#[from] ThreadsError),
@@ -67,6 +71,7 @@ impl From<DecoderError> for LoadError {
         match error {
             DecoderError::Config(error) => Self::Config(error),
             DecoderError::Weights(error) => Self::Weights(error),
+            DecoderError::Device(error) => Self::Device(error),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use genesisflow_canonical::sampler::SettingsError;
 
-use crate::{text::PromptError, threads::ArithmeticError};
+use crate::{backend::DeviceError, text::PromptError, threads::ArithmeticError};
 
 /// The input of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,6 +145,9 @@ pub enum GenerateError {
     /// This thread does not compute by the standard.
     #[error(transparent)]
     Arithmetic(#[from] ArithmeticError),
+    /// The device failed on the way.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// The caller stopped it.
     #[error("stopped by the caller")]
     Cancelled,

@@ -136,7 +136,9 @@ impl Executor for EngineExecutor {
 fn verdict(error: GenerateError, seed: &genesisflow_primitives::H256) -> Executed<Replayed> {
     match error {
         GenerateError::Cancelled => Err(stopped(error)),
-        GenerateError::Memory { .. } | GenerateError::Arithmetic(_) => Err(refused(&error)),
+        GenerateError::Memory { .. } | GenerateError::Arithmetic(_) | GenerateError::Device(_) => {
+            Err(refused(&error))
+        }
         GenerateError::Prompt(_)
         | GenerateError::Context { .. }
         | GenerateError::UnknownToken { .. }

@@ -33,8 +33,11 @@ pub use rows::{PanelMut, QuantizedRows};
 pub use weight_memory::ask_for_huge_pages;
 
 use crate::{
-    activation, fused::Portable, quantize_row, rms_norm, rope, sampler, ActivationOverflow,
-    SamplerSettings,
+    activation,
+    fused::Portable,
+    quantize_row, rms_norm, rope,
+    sampler::{self, Candidate},
+    ActivationOverflow, SamplerSettings,
 };
 
 /// An instruction set this machine has, and the operators compiled for it.
@@ -240,6 +243,12 @@ compiled_for_each! {
     /// The sampler, see [`sampler::sample`].
     pub sample(logits: &[f32], settings: SamplerSettings, seed: &[u8; 32], position: u64) -> u32,
     sampler::sample
+}
+
+compiled_for_each! {
+    /// The sampler's choice among the largest logits, see [`sampler::choose`].
+    pub choose(best: &[Candidate], settings: SamplerSettings, seed: &[u8; 32], position: u64) -> u32,
+    sampler::choose
 }
 
 impl Kernel {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use genesisflow_canonical::{kernels::KV_BLOCK, SamplerSettings};
 
 use crate::{
-    decoder::{Choice, Decoder, Pass, Run},
+    backend::{DeviceError, Pool},
+    decoder::{Choice, Decoder, Run},
     kv::KvStore,
 };
 
@@ -15,8 +16,7 @@ const CHUNK: usize = 128;
 /// Sequences of equal length, each with other tokens.
 pub(super) struct Batch<'a> {
     decoder: &'a Decoder,
-    pass: Arc<Pass>,
-    store: Arc<KvStore>,
+    pool: Box<dyn Pool>,
     tables: Vec<Arc<[u32]>>,
     choice: Choice,
     last: Vec<u32>,
@@ -27,15 +27,13 @@ impl<'a> Batch<'a> {
     /// Sequences with room for so many positions each; `None` if memory does not suffice.
     pub(super) fn new(decoder: &'a Decoder, sequences: usize, positions: usize) -> Option<Self> {
         let blocks = positions.div_ceil(KV_BLOCK);
-        let store = KvStore::new(decoder.config(), blocks.checked_mul(sequences)?)?;
         let table = |sequence: usize| -> Arc<[u32]> {
             let first = sequence * blocks;
             (first as u32..(first + blocks) as u32).collect()
         };
         Some(Self {
             decoder,
-            pass: decoder.pass(),
-            store: Arc::new(store),
+            pool: decoder.pool(blocks.checked_mul(sequences)?)?,
             tables: (0..sequences).map(table).collect(),
             choice: Choice {
                 settings: SamplerSettings::new(0, 1, 1000).ok()?,
@@ -47,7 +45,10 @@ impl<'a> Batch<'a> {
     }
 
     /// Feeds each sequence `count` tokens of its own; a token is sampled after the last.
-    pub(super) fn prefill(&mut self, count: usize) {
+    ///
+    /// # Errors
+    /// [`DeviceError`], as of every step.
+    pub(super) fn prefill(&mut self, count: usize) -> Result<(), DeviceError> {
         for sequence in 0..self.tables.len() {
             let tokens = self.prompt(sequence, count);
             for (index, chunk) in tokens.chunks(CHUNK).enumerate() {
@@ -59,13 +60,14 @@ impl<'a> Batch<'a> {
                     sampled_from: chunk.len() - usize::from(ends),
                     choice: Some(self.choice),
                 };
-                let mut outputs = self.feed(vec![run]);
+                let mut outputs = self.feed(vec![run])?;
                 if let Some(token) = outputs.pop().flatten() {
                     self.last[sequence] = token;
                 }
             }
         }
         self.position += count;
+        Ok(())
     }
 
     /// A prompt of one sequence.
@@ -77,7 +79,11 @@ impl<'a> Batch<'a> {
 
     /// Feeds the first sequence its prompt and claimed output tokens; returns the tokens that are
     /// sampled in the output's places.
-    pub(super) fn replay(&mut self, prompt: usize, output: &[u32]) -> Vec<u32> {
+    pub(super) fn replay(
+        &mut self,
+        prompt: usize,
+        output: &[u32],
+    ) -> Result<Vec<u32>, DeviceError> {
         let mut tokens = self.prompt(0, prompt);
         tokens.extend(&output[..output.len() - 1]);
         let mut sampled = Vec::new();
@@ -90,12 +96,11 @@ impl<'a> Batch<'a> {
                 sampled_from: (prompt - 1).saturating_sub(first).min(chunk.len()),
                 choice: Some(self.choice),
             };
-            let threads = self.decoder.threads();
-            for output in self.pass.step(threads, &self.store, vec![run]) {
+            for output in self.pool.step(vec![run])? {
                 sampled.extend(output.tokens);
             }
         }
-        sampled
+        Ok(sampled)
     }
 
     /// The last token of the first sequence.
@@ -110,7 +115,7 @@ impl<'a> Batch<'a> {
     }
 
     /// One more token of each sequence, the head included.
-    pub(super) fn step(&mut self) {
+    pub(super) fn step(&mut self) -> Result<(), DeviceError> {
         let runs = self.tables.iter().zip(&self.last).map(|(table, last)| Run {
             tokens: vec![*last],
             first: self.position,
@@ -119,21 +124,20 @@ impl<'a> Batch<'a> {
             choice: Some(self.choice),
         });
         let runs = runs.collect();
-        for (last, token) in self.feed(runs).into_iter().enumerate() {
+        for (last, token) in self.feed(runs)?.into_iter().enumerate() {
             if let Some(token) = token {
                 self.last[last] = token;
             }
         }
         self.position += 1;
+        Ok(())
     }
 
     /// The last token sampled of each run.
-    fn feed(&self, runs: Vec<Run>) -> Vec<Option<u32>> {
-        let threads = self.decoder.threads();
-        let outputs = self.pass.step(threads, &self.store, runs);
-        let last = outputs
-            .into_iter()
-            .map(|output| output.tokens.last().copied());
-        last.collect()
+    fn feed(&mut self, runs: Vec<Run>) -> Result<Vec<Option<u32>>, DeviceError> {
+        let outputs = self.pool.step(runs)?.into_iter();
+        Ok(outputs
+            .map(|output| output.tokens.last().copied())
+            .collect())
     }
 }

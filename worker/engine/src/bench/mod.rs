@@ -18,6 +18,7 @@ pub use report::{BatchSpeed, BenchReport, ModelSpeed, ReplaySpeed};
 pub use shape::Shape;
 
 use crate::{
+    backend::DeviceError,
     decoder::{Decoder, DecoderError},
     model::LoadOptions,
     threads::{Threads, ThreadsError},
@@ -100,6 +101,9 @@ pub enum BenchError {
         /// Sequences at once.
         sequences: usize,
     },
+    /// The device failed.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// A replay chose other tokens than the generation: the machine miscomputes.
     #[error(
         "a replay gave other tokens than the generation; this machine does not compute reliably"
@@ -150,7 +154,7 @@ fn measure(
     for _ in 0..plan.repeats.max(1) {
         let memory = BenchError::Memory { sequences: 1 };
         let mut batch = Batch::new(&decoder, 1, PREFILL).ok_or(memory)?;
-        prefill = prefill.min(timed(|| batch.prefill(PREFILL)));
+        prefill = prefill.min(timed(|| batch.prefill(PREFILL))?);
         (resident, cache_bytes) = (memory::resident(), batch.cache_bytes());
     }
     let weight_bytes = decoder.bytes();
@@ -164,11 +168,11 @@ fn measure(
         let positions = PROMPT + STEPS * plan.repeats.max(1);
         let refused = BenchError::Memory { sequences };
         let mut batch = Batch::new(&decoder, sequences, positions).ok_or(refused)?;
-        batch.prefill(PROMPT);
+        batch.prefill(PROMPT)?;
         let mut best = f64::INFINITY;
         for _ in 0..plan.repeats.max(1) {
             let before = (sequences == 1).then(|| memory.measure());
-            let step = timed(|| (0..STEPS).for_each(|_| batch.step())) / STEPS as f64;
+            let step = timed(|| (0..STEPS).try_for_each(|_| batch.step()))? / STEPS as f64;
             best = best.min(step);
             if let Some(before) = before {
                 let around = (before + memory.measure()) / 2.0;
@@ -206,17 +210,21 @@ fn replay(decoder: &Decoder) -> Result<ReplaySpeed, BenchError> {
     let mut generating = Batch::new(decoder, 1, PROMPT + REPLAYED).ok_or_else(memory)?;
     let mut tokens = Vec::new();
     let generate_seconds = timed(|| {
-        generating.prefill(PROMPT);
+        generating.prefill(PROMPT)?;
         tokens.extend(generating.last());
         while tokens.len() < REPLAYED {
-            generating.step();
+            generating.step()?;
             tokens.extend(generating.last());
         }
-    });
+        Ok(())
+    })?;
     drop(generating);
     let mut replaying = Batch::new(decoder, 1, PROMPT + REPLAYED).ok_or_else(memory)?;
     let mut found = Vec::new();
-    let replay_seconds = timed(|| found = replaying.replay(PROMPT, &tokens));
+    let replay_seconds = timed(|| {
+        found = replaying.replay(PROMPT, &tokens)?;
+        Ok(())
+    })?;
     if found != tokens {
         return Err(BenchError::Replay);
     }
@@ -228,8 +236,8 @@ fn replay(decoder: &Decoder) -> Result<ReplaySpeed, BenchError> {
 }
 
 /// Seconds that `f` takes.
-fn timed(f: impl FnOnce()) -> f64 {
+fn timed(f: impl FnOnce() -> Result<(), DeviceError>) -> Result<f64, DeviceError> {
     let start = Instant::now();
-    f();
-    start.elapsed().as_secs_f64()
+    f()?;
+    Ok(start.elapsed().as_secs_f64())
 }

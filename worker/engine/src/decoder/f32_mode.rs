@@ -17,9 +17,12 @@ impl Decoder {
     /// Logits of every position of a sequence: `[position][vocabulary]`.
     ///
     /// # Panics
-    /// If a token is outside the embedding.
+    /// If a token is outside the embedding, or the decoder runs on another device than the
+    /// processor.
     pub fn f32_logits(&self, tokens: &[u32]) -> Vec<f32> {
-        self.network.f32_logits(tokens)
+        let processor = self.backend.processor();
+        let processor = processor.expect("the f32 mode is the processor's");
+        processor.network().f32_logits(tokens)
     }
 }
 

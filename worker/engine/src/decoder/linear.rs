@@ -9,8 +9,9 @@ use crate::{
 
 use super::check_magnitudes;
 
+/// A matrix of quantised weights, and a bias if the layer has one.
 #[derive(Debug)]
-pub(super) struct Linear {
+pub(crate) struct Linear {
     matrix: PackedMatrix,
     bias: Option<Vec<f32>>,
 }
@@ -43,11 +44,11 @@ impl Linear {
         Ok(Self { matrix, bias })
     }
 
-    pub(super) fn matrix(&self) -> &PackedMatrix {
+    pub(crate) fn matrix(&self) -> &PackedMatrix {
         &self.matrix
     }
 
-    pub(super) fn bias(&self) -> Option<&[f32]> {
+    pub(crate) fn bias(&self) -> Option<&[f32]> {
         self.bias.as_deref()
     }
 }

@@ -20,18 +20,15 @@ pub(crate) use step::{Choice, Run, RunOutput};
 
 use std::sync::Arc;
 
-use genesisflow_canonical::{
-    kernels::Kernel,
-    rms_norm::MAX_PARAMETER,
-    rope::{self},
-};
+use genesisflow_canonical::{kernels::Kernel, rms_norm::MAX_PARAMETER, rope};
 
 use crate::{
+    backend::{Backend, DeviceError, DeviceReport, Pace, Pool, Processor},
     config::{ConfigError, DecoderConfig},
     threads::Threads,
     weights::{TensorSource, WeightsError},
 };
-use linear::Linear;
+pub(crate) use linear::Linear;
 use products::Pieces;
 
 /// Why a decoder cannot be built.
@@ -43,18 +40,20 @@ pub enum DecoderError {
     /// The weights do not fit the config, or hold values the definition refuses.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// The device does not take them.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
 }
 
-/// A decoder's weights, quantised and packed, and the threads it runs on.
+/// A decoder: its weights, quantised and packed, on the device that it runs on.
 #[derive(Debug)]
 pub struct Decoder {
-    network: Arc<Network>,
-    threads: Threads,
+    backend: Arc<dyn Backend>,
 }
 
-/// What all threads read.
+/// A decoder's weights in the system's memory, which all threads read.
 #[derive(Debug)]
-pub(super) struct Network {
+pub(crate) struct Network {
     config: DecoderConfig,
     embedding: Linear,
     layers: Vec<Layer>,
@@ -66,22 +65,23 @@ pub(super) struct Network {
     kernel: Kernel,
 }
 
+/// One layer's weights.
 #[derive(Debug)]
-struct Layer {
-    attention_norm: Vec<f32>,
+pub(crate) struct Layer {
+    pub(crate) attention_norm: Vec<f32>,
     /// Rows of queries, keys and values, one below the other.
-    qkv: Linear,
-    query_norm: Option<Vec<f32>>,
-    key_norm: Option<Vec<f32>>,
-    output: Linear,
-    mlp_norm: Vec<f32>,
-    gate: Linear,
-    up: Linear,
-    down: Linear,
+    pub(crate) qkv: Linear,
+    pub(crate) query_norm: Option<Vec<f32>>,
+    pub(crate) key_norm: Option<Vec<f32>>,
+    pub(crate) output: Linear,
+    pub(crate) mlp_norm: Vec<f32>,
+    pub(crate) gate: Linear,
+    pub(crate) up: Linear,
+    pub(crate) down: Linear,
 }
 
 impl Decoder {
-    /// Builds a decoder from tensors with Hugging Face names.
+    /// Builds a decoder on the processor, from tensors with Hugging Face names.
     ///
     /// # Errors
     /// [`DecoderError`] if the config is unusable, a tensor is missing, has another shape or a
@@ -92,79 +92,152 @@ impl Decoder {
         kernel: Kernel,
         threads: Threads,
     ) -> Result<Self, DecoderError> {
-        config.check()?;
-        let c = &config;
-        let hidden = c.hidden_size;
-        let embedding = vec![("model.embed_tokens".to_owned(), c.vocab_size)];
-        let embedding = Linear::load(source, &embedding, hidden, false)?;
-        let mut layers = Vec::new();
-        for index in 0..c.layers {
-            layers.push(Layer::load(c, source, index)?);
+        let network = Arc::new(Network::load(config, source, kernel)?);
+        Ok(Self {
+            backend: Arc::new(Processor::new(network, threads)),
+        })
+    }
+
+    /// What it is made of.
+    pub fn config(&self) -> &DecoderConfig {
+        self.backend.config()
+    }
+
+    /// What it runs on.
+    pub fn device(&self) -> DeviceReport {
+        self.backend.device()
+    }
+
+    /// How much it does best at once.
+    pub fn pace(&self) -> Pace {
+        self.backend.pace()
+    }
+
+    /// The threads it runs on, if it runs on the processor.
+    pub fn threads(&self) -> Option<&Threads> {
+        self.backend.processor().map(Processor::threads)
+    }
+
+    /// Bytes of its packed weights.
+    pub fn bytes(&self) -> usize {
+        self.backend.weight_bytes()
+    }
+
+    /// Blocks of keys and values that the device has room for; none if the system decides.
+    pub(crate) fn blocks_that_fit(&self) -> Option<usize> {
+        self.backend.blocks_that_fit()
+    }
+
+    /// Room for so many blocks of keys and values, and for steps over them.
+    pub(crate) fn pool(&self, blocks: usize) -> Option<Box<dyn Pool>> {
+        self.backend.pool(blocks)
+    }
+
+    /// To be called by the thread that brings all steps.
+    pub(crate) fn settle_caller(&self) {
+        self.backend.settle_caller();
+    }
+}
+
+/// A part of a decoder's weights, in the order in which they are read.
+#[derive(Debug)]
+pub(crate) enum Part {
+    /// The embedding, which may be the head too.
+    Embedding(Linear),
+    /// The next layer.
+    Layer(Box<Layer>),
+    /// The weight of the norm behind the last layer.
+    FinalNorm(Vec<f32>),
+    /// The head, if it is not the embedding.
+    Head(Linear),
+}
+
+/// Reads all weights, checks them, and hands them out one after the other, so that a device with
+/// memory of its own never needs all of them in the system's. Returns the rotary frequencies of a
+/// head's pairs.
+pub(crate) fn read_weights(
+    config: &DecoderConfig,
+    source: &mut dyn TensorSource,
+    mut take: impl FnMut(Part) -> Result<(), DecoderError>,
+) -> Result<Vec<f64>, DecoderError> {
+    config.check()?;
+    let c = config;
+    let hidden = c.hidden_size;
+    let embedding = vec![("model.embed_tokens".to_owned(), c.vocab_size)];
+    let embedding = Linear::load(source, &embedding, hidden, false)?;
+    take(Part::Embedding(embedding))?;
+    for index in 0..c.layers {
+        let layer = Layer::load(c, source, index)?;
+        take(Part::Layer(Box::new(layer)))?;
+    }
+    let final_norm = norm(source, "model.norm.weight", hidden)?;
+    take(Part::FinalNorm(final_norm))?;
+    if !c.tied_embeddings {
+        let head = vec![("lm_head".to_owned(), c.vocab_size)];
+        take(Part::Head(Linear::load(source, &head, hidden, false)?))?;
+    }
+    let mut frequencies: Vec<f64> = (0..c.head_dim / 2)
+        .map(|i| rope::frequency(c.rope_theta, i, c.head_dim, c.rope_scaling))
+        .collect();
+    let divisors = source.rotary_divisors(frequencies.len())?;
+    for (frequency, divisor) in frequencies.iter_mut().zip(divisors.unwrap_or_default()) {
+        *frequency /= f64::from(divisor);
+    }
+    if let Some(name) = source.unused() {
+        // Files of tied models often repeat the embedding as the head.
+        if !(c.tied_embeddings && name == "lm_head.weight") {
+            return Err(WeightsError::UnusedTensor(name).into());
         }
-        let final_norm = norm(source, "model.norm.weight", hidden)?;
-        let head = if c.tied_embeddings {
-            None
-        } else {
-            let head = vec![("lm_head".to_owned(), c.vocab_size)];
-            Some(Linear::load(source, &head, hidden, false)?)
-        };
-        let mut frequencies: Vec<f64> = (0..c.head_dim / 2)
-            .map(|i| rope::frequency(c.rope_theta, i, c.head_dim, c.rope_scaling))
-            .collect();
-        if let Some(divisors) = source.rotary_divisors(frequencies.len())? {
-            for (frequency, divisor) in frequencies.iter_mut().zip(divisors) {
-                *frequency /= f64::from(divisor);
+    }
+    Ok(frequencies)
+}
+
+impl Network {
+    /// Reads all weights.
+    pub(crate) fn load(
+        config: DecoderConfig,
+        source: &mut dyn TensorSource,
+        kernel: Kernel,
+    ) -> Result<Self, DecoderError> {
+        let (mut embedding, mut layers, mut head) = (None, Vec::new(), None);
+        let mut final_norm = Vec::new();
+        let frequencies = read_weights(&config, source, |part| {
+            match part {
+                Part::Embedding(linear) => embedding = Some(linear),
+                Part::Layer(layer) => layers.push(*layer),
+                Part::FinalNorm(weight) => final_norm = weight,
+                Part::Head(linear) => head = Some(linear),
             }
-        }
-        if let Some(name) = source.unused() {
-            // Files of tied models often repeat the embedding as the head.
-            if !(c.tied_embeddings && name == "lm_head.weight") {
-                return Err(WeightsError::UnusedTensor(name).into());
-            }
-        }
-        let network = Network {
-            embedding,
+            Ok(())
+        })?;
+        // It is the first part of all.
+        let missing = || WeightsError::MissingTensor("model.embed_tokens.weight".into());
+        Ok(Self {
+            embedding: embedding.ok_or_else(missing)?,
             layers,
             final_norm,
             head,
             frequencies,
             kernel,
             config,
-        };
-        Ok(Self {
-            network: Arc::new(network),
-            threads,
         })
     }
 
-    /// What it is made of.
-    pub fn config(&self) -> &DecoderConfig {
-        &self.network.config
+    /// What the decoder is made of.
+    pub(crate) fn config(&self) -> &DecoderConfig {
+        &self.config
     }
 
     /// The kernel it runs on.
-    pub fn kernel(&self) -> Kernel {
-        self.network.kernel
+    pub(crate) fn kernel(&self) -> Kernel {
+        self.kernel
     }
 
-    /// The threads it runs on.
-    pub fn threads(&self) -> &Threads {
-        &self.threads
+    /// Bytes of the packed weights.
+    pub(crate) fn bytes(&self) -> usize {
+        self.linears().map(|l| l.matrix().bytes()).sum()
     }
 
-    /// Bytes of its packed weights.
-    pub fn bytes(&self) -> usize {
-        let network = &self.network;
-        network.linears().map(|l| l.matrix().bytes()).sum()
-    }
-
-    /// Working memory for steps through it.
-    pub(crate) fn pass(&self) -> Arc<Pass> {
-        Pass::new(self.network.clone())
-    }
-}
-
-impl Network {
     fn head(&self) -> &Linear {
         self.head.as_ref().unwrap_or(&self.embedding)
     }

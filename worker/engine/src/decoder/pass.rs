@@ -62,7 +62,7 @@ pub(super) struct Phases<'a> {
 
 impl Pass {
     /// Without working memory yet.
-    pub(super) fn new(network: Arc<Network>) -> Arc<Self> {
+    pub(crate) fn new(network: Arc<Network>) -> Arc<Self> {
         Arc::new(Self {
             network,
             state: RwLock::default(),
@@ -111,7 +111,7 @@ impl Pass {
     ///
     /// # Errors
     /// On an overflow, the index of the first state that cannot be quantised.
-    pub(super) fn logits(
+    pub(crate) fn logits(
         self: &Arc<Self>,
         threads: &Threads,
         states: &[f32],

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use genesisflow_canonical::kernels::KV_BLOCK;
 
-use crate::{kv::KvStore, request::FaultCode};
+use crate::{
+    backend::{DeviceError, Pool},
+    request::FaultCode,
+};
 
-use super::{step::Choice, Decoder, FeedFault, Pass, Run, RunOutput};
+use super::{step::Choice, Decoder, FeedFault, Run, RunOutput};
 
 /// Positions that go through the layers together at most.
 const CHUNK: usize = 128;
@@ -26,8 +29,7 @@ pub struct Fed {
 #[derive(Debug)]
 pub struct Sequence<'a> {
     decoder: &'a Decoder,
-    pass: Arc<Pass>,
-    store: Arc<KvStore>,
+    pool: Box<dyn Pool>,
     table: Arc<[u32]>,
     position: usize,
 }
@@ -36,11 +38,9 @@ impl<'a> Sequence<'a> {
     /// A new sequence with room for `positions`; `None` if memory does not suffice.
     pub fn new(decoder: &'a Decoder, positions: usize) -> Option<Self> {
         let blocks = u32::try_from(positions.div_ceil(KV_BLOCK)).ok()?;
-        let store = KvStore::new(decoder.config(), blocks as usize)?;
         Some(Self {
             decoder,
-            pass: decoder.pass(),
-            store: Arc::new(store),
+            pool: decoder.pool(blocks as usize)?,
             table: (0..blocks).collect(),
             position: 0,
         })
@@ -54,7 +54,7 @@ impl<'a> Sequence<'a> {
     /// Feeds tokens. Positions `sampled_from..` of them are sampled: their states come back.
     ///
     /// # Panics
-    /// If a token is outside the embedding, or there is no room for it.
+    /// If a token is outside the embedding, there is no room for it, or the device fails.
     pub fn feed(&mut self, tokens: &[u32], sampled_from: usize) -> Fed {
         let mut fed = Fed {
             states: Vec::new(),
@@ -62,7 +62,7 @@ impl<'a> Sequence<'a> {
         };
         for (index, chunk) in tokens.chunks(CHUNK).enumerate() {
             let sampled_from = sampled_from.saturating_sub(index * CHUNK);
-            let output = self.step(chunk, sampled_from, None);
+            let output = self.step(chunk, sampled_from, None).unwrap_or_else(failed);
             fed.states.extend_from_slice(&output.states);
             fed.fault = output.fault;
             if fed.fault.is_some() {
@@ -78,7 +78,7 @@ impl<'a> Sequence<'a> {
         tokens: &[u32],
         sampled_from: usize,
         choice: Option<Choice>,
-    ) -> RunOutput {
+    ) -> Result<RunOutput, DeviceError> {
         let run = Run {
             tokens: tokens.to_vec(),
             first: self.position,
@@ -87,26 +87,36 @@ impl<'a> Sequence<'a> {
             choice,
         };
         self.position += tokens.len();
-        let threads = self.decoder.threads();
-        let mut outputs = self.pass.step(threads, &self.store, vec![run]);
-        outputs.remove(0)
+        Ok(self.pool.step(vec![run])?.remove(0))
     }
 
     /// The head: logits of states, `[state][vocabulary]`.
     ///
     /// # Errors
     /// On an overflow, the index of the first state that cannot be quantised.
+    ///
+    /// # Panics
+    /// If the device fails.
     pub fn logits(&mut self, states: &[f32]) -> Result<Vec<f32>, usize> {
-        self.pass.logits(self.decoder.threads(), states)
+        self.pool.logits(states).unwrap_or_else(failed)
     }
 
     /// The fault of a state that [`Sequence::logits`] could not quantise, at this position.
+    ///
+    /// # Panics
+    /// If the device fails.
     pub fn head_fault(&self, position: usize) -> FeedFault {
         let layer = self.decoder.config().layers - 1;
+        let row = self.pool.key_row(layer, &self.table, position);
         FeedFault {
             code: FaultCode::ActivationOverflow,
             position,
-            last_key_row: self.store.key_row(layer, &self.table, position),
+            last_key_row: row.unwrap_or_else(failed),
         }
     }
+}
+
+/// For callers that only look: there is nothing they could do about it.
+fn failed<T>(error: DeviceError) -> T {
+    panic!("{error}")
 }

@@ -31,6 +31,7 @@ use std::{sync::Arc, thread};
 use genesisflow_canonical::kernels::KV_BLOCK;
 
 use crate::{
+    backend::Pace,
     config::DecoderConfig,
     job::{Generating, Job, Replaying, Start},
     kv::KvStore,
@@ -44,7 +45,8 @@ use scheduler::Scheduler;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EngineOptions {
     /// Bytes for keys, values and the states of outputs. The system gives them out as they are
-    /// written; they are never exceeded.
+    /// written; they are never exceeded. A device with memory of its own takes no more of them than
+    /// it has room for.
     pub memory: usize,
     /// Positions that go through the layers in one step at most.
     pub step_rows: usize,
@@ -55,6 +57,18 @@ pub struct EngineOptions {
     /// Whether jobs that begin with the same tokens share their keys and values. It cannot change
     /// a bit, only save time.
     pub prefix_cache: bool,
+}
+
+impl EngineOptions {
+    /// The defaults, with steps and batches of the size that the model's device does best.
+    pub fn suited_to(model: &Model) -> Self {
+        let Pace { step_rows, running } = model.decoder().pace();
+        Self {
+            step_rows,
+            running,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for EngineOptions {
@@ -144,13 +158,14 @@ impl Engine {
             memory: options.memory,
             block,
         };
-        let blocks = u32::try_from(options.memory / block).unwrap_or(u32::MAX);
-        let store = match KvStore::new(config, blocks as usize) {
-            Some(store) if blocks > 0 => store,
-            _ => return Err(memory),
-        };
+        let fit = model.decoder().blocks_that_fit().unwrap_or(usize::MAX);
+        let blocks = u32::try_from((options.memory / block).min(fit)).unwrap_or(u32::MAX);
+        if blocks == 0 {
+            return Err(memory);
+        }
+        let compute = model.decoder().pool(blocks as usize).ok_or(memory)?;
         let queue = Arc::new(Queue::new(options.waiting, blocks as usize));
-        let scheduler = Scheduler::new(model.clone(), queue.clone(), store, blocks, options);
+        let scheduler = Scheduler::new(model.clone(), queue.clone(), compute, blocks, options);
         let thread = thread::Builder::new()
             .name("engine".into())
             .spawn(move || scheduler.run())

@@ -8,9 +8,10 @@
 use std::{ops::ControlFlow, sync::Arc};
 
 use crate::{
-    decoder::{Pass, Run, RunOutput},
+    backend::{DeviceError, Pool},
+    decoder::{Run, RunOutput},
     job::Job,
-    kv::{BlockPool, KvStore, Lease},
+    kv::{BlockPool, Lease},
     model::Model,
     request::GenerateError,
     threads::check_arithmetic,
@@ -25,8 +26,9 @@ use super::{
 pub(super) struct Scheduler {
     model: Arc<Model>,
     queue: Arc<Queue>,
-    pass: Arc<Pass>,
-    store: Arc<KvStore>,
+    /// Where keys and values lie, and what computes.
+    compute: Box<dyn Pool>,
+    /// Who holds which of its blocks.
     pool: BlockPool,
     running: Vec<Running>,
     options: EngineOptions,
@@ -45,13 +47,12 @@ impl Scheduler {
     pub(super) fn new(
         model: Arc<Model>,
         queue: Arc<Queue>,
-        store: KvStore,
+        compute: Box<dyn Pool>,
         blocks: u32,
         options: EngineOptions,
     ) -> Self {
         Self {
-            pass: model.decoder().pass(),
-            store: Arc::new(store),
+            compute,
             pool: BlockPool::new(blocks),
             running: Vec::new(),
             model,
@@ -62,14 +63,24 @@ impl Scheduler {
 
     /// Runs until the queue says to end.
     pub(super) fn run(mut self) {
-        self.model.decoder().threads().pin_caller();
+        self.model.decoder().settle_caller();
         if check_arithmetic().is_err() {
             return;
         }
         while self.queue.go_on(self.running.len(), self.pool.held()) {
             self.drop_cancelled();
             self.let_in();
-            self.step();
+            if let Err(error) = self.step() {
+                self.fail(&error);
+                return;
+            }
+        }
+    }
+
+    /// The device is gone: ends every running job. Those that wait hear of it when this goes.
+    fn fail(&mut self, error: &DeviceError) {
+        for index in (0..self.running.len()).rev() {
+            self.end(index, Err(error.clone().into()));
         }
     }
 
@@ -127,7 +138,7 @@ impl Scheduler {
         }
     }
 
-    fn step(&mut self) {
+    fn step(&mut self) -> Result<(), DeviceError> {
         let mut left = self.options.step_rows.max(self.running.len());
         for running in &mut self.running {
             running.rows = usize::from(running.work.feed().left() == 1);
@@ -154,12 +165,11 @@ impl Scheduler {
                 choice: Some(feed.choice),
             });
         }
-        if runs.is_empty() {
-            return;
+        if !runs.is_empty() {
+            let outputs = self.compute.step(runs)?;
+            self.hand_out(outputs);
         }
-        let threads = self.model.decoder().threads();
-        let outputs = self.pass.step(threads, &self.store, runs);
-        self.hand_out(outputs);
+        Ok(())
     }
 
     /// Gives every job of the step what it made.

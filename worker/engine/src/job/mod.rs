@@ -146,7 +146,7 @@ impl Model {
         loop {
             let feed = job.feed();
             let (tokens, sampled_from) = feed.next(CHUNK);
-            let output = sequence.step(tokens, sampled_from, Some(feed.choice));
+            let output = sequence.step(tokens, sampled_from, Some(feed.choice))?;
             feed.fed = sequence.position();
             if let Some(result) = job.absorb(self, output, on_token)? {
                 return Ok(result);

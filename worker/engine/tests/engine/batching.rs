@@ -428,7 +428,7 @@ fn shutting_down_finishes_what_was_taken_and_dropping_stops_it() {
 #[test]
 fn two_engines_share_one_set_of_threads() {
     let first = slow_model();
-    let threads = first.decoder().threads().clone();
+    let threads = first.decoder().threads().unwrap().clone();
     let mut numbers = Numbers::new(31);
     let config = config("qwen3", &mut numbers);
     let weights = tensors(&config, &mut numbers);

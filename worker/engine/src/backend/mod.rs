@@ -1,0 +1,116 @@
+//! Between scheduler and compute: what carries out the steps of a decoder.
+//!
+//! Jobs, batches, admission, the prefix cache and replay are the same whatever a decoder runs on;
+//! a backend holds its weights and gives out pools of key/value blocks, and a pool takes steps. One
+//! call a step goes through these traits, so they cost nothing that could be measured. The
+//! processor is the first backend, and defines the bits of all others.
+
+mod processor;
+
+pub(crate) use processor::Processor;
+
+use std::fmt;
+
+use half::f16;
+
+use crate::{
+    config::DecoderConfig,
+    decoder::{Run, RunOutput},
+};
+
+/// A device failed while it computed. What it held is lost; nothing of the step counts.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{device} failed: {reason}; jobs on it end without a result, and it is not used again before \
+     the program is started anew"
+)]
+pub struct DeviceError {
+    /// Which device.
+    pub device: String,
+    /// What it said.
+    pub reason: String,
+}
+
+/// What a decoder runs on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceReport {
+    /// Its name, as its driver or this program calls it.
+    pub name: String,
+    /// Memory of its own; none if it uses the system's.
+    pub memory: Option<DeviceMemory>,
+}
+
+/// A device's own memory, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceMemory {
+    /// All of it.
+    pub total: usize,
+    /// What nobody uses, as of now.
+    pub free: usize,
+}
+
+/// How much a backend does best at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Positions that go through the layers in one step.
+    pub step_rows: usize,
+    /// Sequences that are decoded together.
+    pub running: usize,
+}
+
+/// A decoder's weights on a device.
+pub(crate) trait Backend: fmt::Debug + Send + Sync {
+    /// What the decoder is made of.
+    fn config(&self) -> &DecoderConfig;
+
+    /// The device.
+    fn device(&self) -> DeviceReport;
+
+    /// Bytes of the weights.
+    fn weight_bytes(&self) -> usize;
+
+    /// How much it does best at once.
+    fn pace(&self) -> Pace;
+
+    /// Blocks of keys and values that the device has room for now; none if the system decides.
+    fn blocks_that_fit(&self) -> Option<usize>;
+
+    /// Working memory, and so many blocks for keys and values; none if memory does not suffice.
+    fn pool(&self, blocks: usize) -> Option<Box<dyn Pool>>;
+
+    /// Told by the thread that is going to bring all steps of a pool.
+    fn settle_caller(&self) {}
+
+    /// The backend as the processor, if it is that.
+    fn processor(&self) -> Option<&Processor> {
+        None
+    }
+}
+
+/// Blocks of keys and values, and steps over them. Each sequence names its blocks in a table.
+pub(crate) trait Pool: fmt::Debug + Send {
+    /// Feeds the runs' tokens; says for each run what it gave. The tokens are inside the embedding,
+    /// and every run has at least one.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device failed; the pool is of no use any more then.
+    fn step(&mut self, runs: Vec<Run>) -> Result<Vec<RunOutput>, DeviceError>;
+
+    /// The head: logits of states, `[state][vocabulary]`; or the index of the first state that
+    /// cannot be quantised.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device failed.
+    fn logits(&mut self, states: &[f32]) -> Result<Result<Vec<f32>, usize>, DeviceError>;
+
+    /// The key row of a position that was written, all KV heads in ascending order.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device failed.
+    fn key_row(
+        &self,
+        layer: usize,
+        table: &[u32],
+        position: usize,
+    ) -> Result<Vec<f16>, DeviceError>;
+}
