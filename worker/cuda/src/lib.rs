@@ -3,11 +3,13 @@
 //! - [`device`]: what is needed of a device, whatever it is.
 //! - [`layout`] and [`pack`]: how weights, activations and the key/value cache lie in its memory.
 //! - [`operators`]: one function for each operator; it launches the right kernel.
+//! - [`driver`]: cards, through NVIDIA's driver, which is opened at run time.
 //!
 //! The kernels are in `kernels/`, their machine-independent form ([`PTX`]) in `ptx/`, made by
 //! `scripts/cuda-ptx.sh`. See `docs/cuda-kernels.md`.
 
 pub mod device;
+pub mod driver;
 pub mod layout;
 pub mod operators;
 pub mod pack;

@@ -33,6 +33,7 @@ mod backend;
 pub mod bench;
 pub mod config;
 pub mod decoder;
+pub mod devices;
 mod engine;
 mod job;
 mod kv;

@@ -1,8 +1,9 @@
 //! A model as a whole: decoder, tokenizer and chat template.
 
-use std::{io, path::Path};
+use std::{io, path::Path, sync::Arc};
 
 use genesisflow_canonical::kernels::{Kernel, UnknownKernel};
+use genesisflow_cuda::driver::CudaDevice;
 
 use crate::{
     backend::DeviceError,
@@ -141,6 +142,20 @@ impl Model {
         let (config, mut weights) = WeightFiles::find(dir)?.open(dir)?;
         let text = TextProcessor::load(dir)?;
         let decoder = Decoder::new(config, weights.as_mut(), kernel, threads)?;
+        Ok(Self::new(decoder, Some(text)))
+    }
+
+    /// [`Model::load`] on the card with this number, as its driver counts.
+    ///
+    /// # Errors
+    /// As [`Model::load`]; [`LoadError::Device`] if the card cannot be used or has too little
+    /// memory.
+    pub fn load_on_card(dir: &Path, card: usize) -> Result<Self, LoadError> {
+        // Before anything is read: without it the rest is for nothing.
+        let device = CudaDevice::open(card).map_err(DeviceError::from)?;
+        let (config, mut weights) = WeightFiles::find(dir)?.open(dir)?;
+        let text = TextProcessor::load(dir)?;
+        let decoder = Decoder::on_device(config, weights.as_mut(), Arc::new(device))?;
         Ok(Self::new(decoder, Some(text)))
     }
 

@@ -5,8 +5,10 @@
 //! call a step goes through these traits, so they cost nothing that could be measured. The
 //! processor is the first backend, and defines the bits of all others.
 
+mod cuda;
 mod processor;
 
+pub(crate) use cuda::OnDevice;
 pub(crate) use processor::Processor;
 
 use std::fmt;

@@ -10,9 +10,6 @@ use crate::{
     kv::KvStore,
 };
 
-/// Positions that go through the layers together at most while prompts are read.
-const CHUNK: usize = 128;
-
 /// Sequences of equal length, each with other tokens.
 pub(super) struct Batch<'a> {
     decoder: &'a Decoder,
@@ -21,6 +18,8 @@ pub(super) struct Batch<'a> {
     choice: Choice,
     last: Vec<u32>,
     position: usize,
+    /// Positions that go through the layers together at most while prompts are read.
+    chunk: usize,
 }
 
 impl<'a> Batch<'a> {
@@ -41,6 +40,7 @@ impl<'a> Batch<'a> {
             },
             last: vec![0; sequences],
             position: 0,
+            chunk: decoder.pace().step_rows,
         })
     }
 
@@ -51,11 +51,11 @@ impl<'a> Batch<'a> {
     pub(super) fn prefill(&mut self, count: usize) -> Result<(), DeviceError> {
         for sequence in 0..self.tables.len() {
             let tokens = self.prompt(sequence, count);
-            for (index, chunk) in tokens.chunks(CHUNK).enumerate() {
-                let ends = index * CHUNK + chunk.len() == count;
+            for (index, chunk) in tokens.chunks(self.chunk).enumerate() {
+                let ends = index * self.chunk + chunk.len() == count;
                 let run = Run {
                     tokens: chunk.to_vec(),
-                    first: self.position + index * CHUNK,
+                    first: self.position + index * self.chunk,
                     table: self.tables[sequence].clone(),
                     sampled_from: chunk.len() - usize::from(ends),
                     choice: Some(self.choice),
@@ -87,8 +87,8 @@ impl<'a> Batch<'a> {
         let mut tokens = self.prompt(0, prompt);
         tokens.extend(&output[..output.len() - 1]);
         let mut sampled = Vec::new();
-        for (index, chunk) in tokens.chunks(CHUNK).enumerate() {
-            let first = index * CHUNK;
+        for (index, chunk) in tokens.chunks(self.chunk).enumerate() {
+            let first = index * self.chunk;
             let run = Run {
                 tokens: chunk.to_vec(),
                 first,

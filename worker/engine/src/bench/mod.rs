@@ -5,6 +5,7 @@
 
 mod bandwidth;
 mod batch;
+mod card;
 mod memory;
 mod random_weights;
 mod report;
@@ -13,6 +14,7 @@ mod shape;
 use std::time::Instant;
 
 pub use bandwidth::ReadBandwidth;
+pub use card::{card, CardPlan, CardSpeed};
 pub use random_weights::RandomWeights;
 pub use report::{BatchSpeed, BenchReport, ModelSpeed, ReplaySpeed};
 pub use shape::Shape;
@@ -194,7 +196,10 @@ fn measure(
         prefill_tokens_per_second: PREFILL as f64 / prefill,
         share_of_bandwidth: median(shares),
         decode,
-        replay: plan.replay.then(|| replay(&decoder)).transpose()?,
+        replay: plan
+            .replay
+            .then(|| replay(&decoder, PROMPT, REPLAYED))
+            .transpose()?,
     })
 }
 
@@ -204,32 +209,32 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     values.get(values.len() / 2).copied()
 }
 
-/// Times a generation and its replay.
-fn replay(decoder: &Decoder) -> Result<ReplaySpeed, BenchError> {
+/// Times a generation of so many tokens after a prompt, and its replay.
+fn replay(decoder: &Decoder, prompt: usize, count: usize) -> Result<ReplaySpeed, BenchError> {
     let memory = || BenchError::Memory { sequences: 1 };
-    let mut generating = Batch::new(decoder, 1, PROMPT + REPLAYED).ok_or_else(memory)?;
+    let mut generating = Batch::new(decoder, 1, prompt + count).ok_or_else(memory)?;
     let mut tokens = Vec::new();
     let generate_seconds = timed(|| {
-        generating.prefill(PROMPT)?;
+        generating.prefill(prompt)?;
         tokens.extend(generating.last());
-        while tokens.len() < REPLAYED {
+        while tokens.len() < count {
             generating.step()?;
             tokens.extend(generating.last());
         }
         Ok(())
     })?;
     drop(generating);
-    let mut replaying = Batch::new(decoder, 1, PROMPT + REPLAYED).ok_or_else(memory)?;
+    let mut replaying = Batch::new(decoder, 1, prompt + count).ok_or_else(memory)?;
     let mut found = Vec::new();
     let replay_seconds = timed(|| {
-        found = replaying.replay(PROMPT, &tokens)?;
+        found = replaying.replay(prompt, &tokens)?;
         Ok(())
     })?;
     if found != tokens {
         return Err(BenchError::Replay);
     }
     Ok(ReplaySpeed {
-        tokens: REPLAYED,
+        tokens: count,
         generate_seconds,
         replay_seconds,
     })

@@ -91,13 +91,43 @@ impl Shape {
         ]
     }
 
+    /// Llama 3.1 8B, for machines with a card: by itself, since few others have the memory.
+    pub fn llama_8b() -> Self {
+        Self {
+            name: "llama-3.1-8b",
+            config: DecoderConfig {
+                hidden_size: 4096,
+                intermediate_size: 14_336,
+                layers: 32,
+                heads: 32,
+                kv_heads: 8,
+                head_dim: 128,
+                vocab_size: 128_256,
+                rms_norm_eps: 1e-5,
+                rope_theta: 500_000.0,
+                rope_scaling: RopeScaling::Llama3 {
+                    factor: 8.0,
+                    low_frequency_factor: 1.0,
+                    high_frequency_factor: 4.0,
+                    original_context: 8192.0,
+                },
+                window: None,
+                tied_embeddings: false,
+                qkv_bias: false,
+                output_bias: false,
+                mlp_bias: false,
+                qk_norm: false,
+            },
+        }
+    }
+
     /// The shape with this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::all().into_iter().find(|shape| shape.name == name)
     }
 
     /// Bytes of the weights that decoding does not read whole: an embedding that is not the head.
-    pub(super) fn unread_bytes(&self, format: StoredFormat) -> usize {
+    pub fn unread_bytes(&self, format: StoredFormat) -> usize {
         let c = &self.config;
         if c.tied_embeddings {
             return 0;
@@ -114,6 +144,7 @@ mod tests {
     #[test]
     fn every_shape_is_a_config_and_has_its_own_name() {
         let shapes = Shape::all();
+        Shape::llama_8b().config.check().unwrap();
         for shape in &shapes {
             shape.config.check().unwrap();
             let same = shapes.iter().filter(|other| other.name == shape.name);

@@ -22,11 +22,23 @@ pub struct FeedFault {
 
 /// Where the evaluation of a position stands, so that the last key row before it is known.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Before {
+pub(crate) enum Before {
     /// The keys of this layer at this position.
     Keys(usize),
     /// Its values, and all else of the layer.
     Values(usize),
+}
+
+impl Before {
+    /// Layer and position of the last key row written before this place of `position`, if there
+    /// is one in a decoder of so many layers.
+    pub(crate) fn last_key(self, layers: usize, position: usize) -> Option<(usize, usize)> {
+        match self {
+            Self::Values(layer) => Some((layer, position)),
+            Self::Keys(0) => position.checked_sub(1).map(|before| (layers - 1, before)),
+            Self::Keys(layer) => Some((layer - 1, position)),
+        }
+    }
 }
 
 /// What happens to one run of a step: up to which row it is without a fault, and the fault there.
@@ -81,11 +93,7 @@ impl Health {
     ) -> Option<FeedFault> {
         let found = (*self.fault.lock().unwrap_or_else(PoisonError::into_inner))?;
         let position = first + found.row;
-        let last_key = match found.before {
-            Before::Values(layer) => Some((layer, position)),
-            Before::Keys(0) => position.checked_sub(1).map(|before| (layers - 1, before)),
-            Before::Keys(layer) => Some((layer - 1, position)),
-        };
+        let last_key = found.before.last_key(layers, position);
         Some(FeedFault {
             code: found.code,
             position,

@@ -13,6 +13,7 @@ mod sequence;
 mod slice;
 mod step;
 
+pub(crate) use fault::Before;
 pub use fault::FeedFault;
 pub(crate) use pass::Pass;
 pub use sequence::{Fed, Sequence};
@@ -21,9 +22,10 @@ pub(crate) use step::{Choice, Run, RunOutput};
 use std::sync::Arc;
 
 use genesisflow_canonical::{kernels::Kernel, rms_norm::MAX_PARAMETER, rope};
+use genesisflow_cuda::device::Device;
 
 use crate::{
-    backend::{Backend, DeviceError, DeviceReport, Pace, Pool, Processor},
+    backend::{Backend, DeviceError, DeviceReport, OnDevice, Pace, Pool, Processor},
     config::{ConfigError, DecoderConfig},
     threads::Threads,
     weights::{TensorSource, WeightsError},
@@ -95,6 +97,22 @@ impl Decoder {
         let network = Arc::new(Network::load(config, source, kernel)?);
         Ok(Self {
             backend: Arc::new(Processor::new(network, threads)),
+        })
+    }
+
+    /// Builds a decoder on a device with memory of its own, which no other decoder uses: open a
+    /// card once for each. The bits are those of the processor.
+    ///
+    /// # Errors
+    /// As [`Decoder::new`]; [`DecoderError::Device`] if the device fails or has too little memory.
+    pub fn on_device(
+        config: DecoderConfig,
+        source: &mut dyn TensorSource,
+        device: Arc<dyn Device>,
+    ) -> Result<Self, DecoderError> {
+        let backend = OnDevice::load(device, config, source)?;
+        Ok(Self {
+            backend: Arc::new(backend),
         })
     }
 

@@ -16,10 +16,10 @@ use proptest::prelude::*;
 
 /// States and logits of the sampled positions, or the fault, as bits.
 #[derive(Debug, PartialEq)]
-struct Seen {
-    states: Vec<u32>,
-    logits: Vec<u32>,
-    fault: Option<(FaultCode, usize, Vec<u16>)>,
+pub struct Seen {
+    pub states: Vec<u32>,
+    pub logits: Vec<u32>,
+    pub fault: Option<(FaultCode, usize, Vec<u16>)>,
 }
 
 fn fault_bits(fault: FeedFault) -> (FaultCode, usize, Vec<u16>) {
@@ -28,7 +28,7 @@ fn fault_bits(fault: FeedFault) -> (FaultCode, usize, Vec<u16>) {
 }
 
 /// Feeds `tokens` in pieces of the given sizes (over and over), sampling from `sampled` on.
-fn run(decoder: &Decoder, tokens: &[u32], pieces: &[usize], sampled: usize) -> Seen {
+pub fn run(decoder: &Decoder, tokens: &[u32], pieces: &[usize], sampled: usize) -> Seen {
     let mut sequence = Sequence::new(decoder, tokens.len()).unwrap();
     let mut seen = Seen {
         states: vec![],
@@ -56,7 +56,7 @@ fn run(decoder: &Decoder, tokens: &[u32], pieces: &[usize], sampled: usize) -> S
     seen
 }
 
-fn pieces() -> impl Strategy<Value = Vec<usize>> {
+pub fn pieces() -> impl Strategy<Value = Vec<usize>> {
     prop::collection::vec(prop_oneof![1usize..5, 5usize..200], 1..5)
 }
 

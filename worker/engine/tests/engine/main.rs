@@ -8,5 +8,6 @@ mod equivalence;
 mod footprint;
 mod golden;
 mod model_folder;
+mod on_device;
 mod random_model;
 mod two_processes;

@@ -189,7 +189,7 @@ pub fn q4_0_decoder(
 }
 
 /// Hands the layers' matrices out as stored Q4_0 blocks.
-struct InFours(MemoryTensors);
+pub struct InFours(pub MemoryTensors);
 
 impl TensorSource for InFours {
     fn rows(&mut self, name: &str, shape: &[usize], each: EachRow<'_>) -> Result<(), WeightsError> {

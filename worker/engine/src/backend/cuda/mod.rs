@@ -1,0 +1,170 @@
+//! Decoders on devices of `genesisflow-cuda`: NVIDIA cards, and the shim that stands in for one in
+//! tests.
+//!
+//! Weights, keys and values and all activations stay on the device. A step writes its tokens,
+//! positions and block tables, launches the layers, and reads one stretch of results: faults,
+//! candidates for the sampler and states. Steps that decode are recorded when their sizes come up
+//! again, and then run as one.
+
+mod cache;
+mod pool;
+mod rotary;
+mod rows;
+mod stages;
+mod step;
+mod weights;
+mod workspace;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use genesisflow_canonical::kernels::{Kernel, KV_BLOCK};
+use genesisflow_cuda::{
+    device::{self, Device},
+    layout,
+};
+
+use crate::{config::DecoderConfig, decoder::DecoderError, weights::TensorSource};
+
+use super::{Backend, DeviceError, DeviceMemory, DeviceReport, Pace, Pool};
+use pool::DevicePool;
+use rows::Sizes;
+use weights::Weights;
+use workspace::Needs;
+
+/// Positions up to which working memory is set aside from the start; it grows when longer
+/// sequences come.
+const USUAL_POSITIONS: usize = 32 << 10;
+
+/// The share of free memory, one in so many, that is left for what grows and for the driver.
+const SPARE: usize = 40;
+
+/// A decoder's weights on a device that is its alone.
+#[derive(Debug)]
+pub(crate) struct OnDevice(Arc<Loaded>);
+
+/// What the pools of a decoder share.
+#[derive(Debug)]
+struct Loaded {
+    // Before the device: buffers hold it anyway, but so it reads as it happens.
+    weights: Weights,
+    device: Arc<dyn Device>,
+    /// For the choice among a device's candidates.
+    kernel: Kernel,
+    /// Held while the device is used: a step that is being recorded must not be disturbed.
+    turn: Mutex<()>,
+}
+
+impl Loaded {
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        // It guards no data.
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Working memory for steps of the pace's size over so many blocks.
+    fn usual_needs(&self, pace: Pace, blocks: usize) -> Needs {
+        let positions = blocks.saturating_mul(KV_BLOCK).max(1);
+        let rows = pace.step_rows.min(positions);
+        let singles = pace.running.min(rows);
+        let sizes = Sizes {
+            singles,
+            sampled_singles: singles,
+            sequences: 2 * pace.running,
+            stride: blocks.min(USUAL_POSITIONS / KV_BLOCK).next_power_of_two(),
+            positions: positions.min(USUAL_POSITIONS),
+            ..Sizes::of_states(rows)
+        };
+        Needs::of(&self.weights.config, &sizes)
+    }
+}
+
+impl OnDevice {
+    /// Reads a decoder's weights and copies them to a device.
+    pub(crate) fn load(
+        device: Arc<dyn Device>,
+        config: DecoderConfig,
+        source: &mut dyn TensorSource,
+    ) -> Result<Self, DecoderError> {
+        let weights = Weights::load(&device, config, source)?;
+        Ok(Self(Arc::new(Loaded {
+            weights,
+            device,
+            kernel: Kernel::detect(),
+            turn: Mutex::new(()),
+        })))
+    }
+
+    fn memory(&self) -> Option<device::DeviceMemory> {
+        let _turn = self.0.turn();
+        self.0.device.memory().ok()
+    }
+}
+
+impl Backend for OnDevice {
+    fn config(&self) -> &DecoderConfig {
+        &self.0.weights.config
+    }
+
+    fn device(&self) -> DeviceReport {
+        DeviceReport {
+            name: self.0.device.name().into(),
+            memory: self.memory().map(|memory| DeviceMemory {
+                total: memory.total,
+                free: memory.free,
+            }),
+        }
+    }
+
+    fn weight_bytes(&self) -> usize {
+        self.0.weights.bytes()
+    }
+
+    fn pace(&self) -> Pace {
+        Pace {
+            step_rows: 1024,
+            running: 64,
+        }
+    }
+
+    fn blocks_that_fit(&self) -> Option<usize> {
+        let c = self.config();
+        let block = 2 * c.layers * layout::kv_layer_bytes(1, c.kv_heads, c.head_dim);
+        let needs = self.0.usual_needs(self.pace(), usize::MAX);
+        // A device that does not answer has room for nothing.
+        let free = self.memory().map_or(0, |memory| memory.free);
+        let left = (free - free / SPARE).saturating_sub(needs.total());
+        Some(left / block)
+    }
+
+    fn pool(&self, blocks: usize) -> Option<Box<dyn Pool>> {
+        let needs = self.0.usual_needs(self.pace(), blocks);
+        let pool = DevicePool::new(self.0.clone(), blocks, needs).ok()?;
+        Some(Box::new(pool))
+    }
+}
+
+impl From<device::DeviceError> for DeviceError {
+    fn from(error: device::DeviceError) -> Self {
+        let (device, reason) = match &error {
+            device::DeviceError::OutOfMemory {
+                device,
+                bytes,
+                reason,
+            } => (
+                device,
+                format!("{bytes} bytes of its memory cannot be had ({reason})"),
+            ),
+            device::DeviceError::NoSuchKernel { device, kernel } => {
+                (device, format!("it has no kernel {kernel}"))
+            }
+            device::DeviceError::Failed {
+                device,
+                operation,
+                reason,
+            } => (device, format!("{operation}: {reason}")),
+        };
+        Self {
+            device: device.clone(),
+            reason,
+        }
+    }
+}

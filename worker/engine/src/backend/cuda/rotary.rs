@@ -1,0 +1,66 @@
+//! Tables of the rotary embedding in a device's memory.
+
+use std::sync::Arc;
+
+use genesisflow_canonical::rope::cos_sin;
+use genesisflow_cuda::{
+    device::{Buffer, Device, DeviceError},
+    operators::Rope,
+};
+
+use super::weights::floats;
+
+/// Positions of the first table; later ones have at least twice as many as those before.
+const FIRST: usize = 4096;
+
+/// Cosines and sines of the positions that have come up. They are f64 functions of the definition,
+/// which only the processor computes.
+#[derive(Debug)]
+pub(super) struct Rotary {
+    cosines: Buffer,
+    sines: Buffer,
+    positions: usize,
+}
+
+impl Rotary {
+    /// A table for at least so many positions, and no more than `most` without need.
+    pub(super) fn new(
+        device: &Arc<dyn Device>,
+        frequencies: &[f64],
+        positions: usize,
+        most: usize,
+    ) -> Result<Self, DeviceError> {
+        let positions = positions
+            .next_power_of_two()
+            .max(FIRST)
+            .min(most)
+            .max(positions);
+        let (mut cosines, mut sines) = (Vec::new(), Vec::new());
+        for position in 0..positions as u32 {
+            for frequency in frequencies {
+                let (cos, sin) = cos_sin(position, *frequency);
+                cosines.push(cos);
+                sines.push(sin);
+            }
+        }
+        Ok(Self {
+            cosines: floats(device, &cosines)?,
+            sines: floats(device, &sines)?,
+            positions,
+        })
+    }
+
+    /// Positions it has.
+    pub(super) fn positions(&self) -> usize {
+        self.positions
+    }
+
+    /// What the operators take.
+    pub(super) fn rope(&self) -> Rope<'_> {
+        Rope {
+            cosines: self.cosines.span(),
+            sines: self.sines.span(),
+            positions: self.positions,
+        }
+    }
+}
