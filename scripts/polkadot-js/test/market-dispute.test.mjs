@@ -44,9 +44,12 @@ test(
       leastAuditChance: 1,
       auditChanceFactorMilli: 1_001,
       exposureFactor: 500,
-      reviewWindow: 60,
-      commitWindow: 40,
-      revealWindow: 40,
+      // Time to replay and to dispute on a busy machine.
+      reviewWindow: 40,
+      commitWindow: 30,
+      revealWindow: 20,
+      appealWindow: 4,
+      slashDelay: 4,
     });
     const folder = cheaplyAudited();
     const data = new Map(WORKERS.map((name) => [name, temporaryFolder()]));
