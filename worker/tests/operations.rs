@@ -62,7 +62,7 @@ fn require_known(expressions: &[String], file: &str) {
             .iter()
             .find_map(|end| name.strip_suffix(end))
             .unwrap_or(name);
-        let is_known = [name, base]
+        let is_known = [name, base, &metric]
             .iter()
             .any(|name| sources.contains(&format!("\"{name}\"")));
         assert!(
