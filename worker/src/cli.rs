@@ -58,6 +58,16 @@ pub struct CommonArgs {
     )]
     pub dev_key: Option<String>,
 
+    /// Account that the key acts for, as its proxy: stake, offers and earnings
+    /// are that account's, and the key on this machine cannot take the stake out
+    #[arg(
+        long,
+        global = true,
+        env = "GENESISFLOW_PROXY_FOR",
+        value_name = "ACCOUNT"
+    )]
+    pub proxy_for: Option<String>,
+
     /// Where the journal and the list of models live
     /// [default: ~/.local/share/genesisflow-worker]
     #[arg(long, global = true, env = "GENESISFLOW_DATA_DIR", value_name = "DIR")]
@@ -99,6 +109,12 @@ pub enum Command {
     Unbond(AmountArgs),
     /// Get back the stake that has finished unbonding
     Withdraw,
+    /// Let another key do the daily work for this account
+    ///
+    /// It may claim, deliver, audit, appeal, make offers and take breaks, and pay
+    /// the transaction fees for that; it cannot take out stake or send money.
+    /// Start the worker with that key and --proxy-for ACCOUNT.
+    Proxy(ProxyArgs),
     /// Take a break: no new jobs, and no new seats in audits
     ///
     /// What is claimed or drawn already is still due: keep `run` going until
@@ -232,6 +248,17 @@ pub struct AmountArgs {
     /// How much, in GEN
     #[arg(value_name = "GEN")]
     pub amount: Amount,
+}
+
+/// Arguments of `proxy`.
+#[derive(Args, Clone, Debug)]
+pub struct ProxyArgs {
+    /// Account of the key that shall do the daily work
+    #[arg(value_name = "ACCOUNT")]
+    pub account: String,
+    /// Take that right back
+    #[arg(long)]
+    pub remove: bool,
 }
 
 /// Arguments of `jobs`.

@@ -27,6 +27,7 @@ pub const CONFIG_FILE: &str = "worker.toml";
 struct ConfigFile {
     url: Option<String>,
     key_file: Option<PathBuf>,
+    proxy_for: Option<String>,
     data_dir: Option<PathBuf>,
     log: Option<String>,
     #[serde(default)]
@@ -50,6 +51,8 @@ pub struct Settings {
     pub url: String,
     /// Where the key comes from, if one was given.
     pub key: Option<KeySource>,
+    /// The account that the key is a proxy of, if it is one.
+    pub proxy_for: Option<String>,
     /// Directory of the journal and the list of models.
     pub data_dir: PathBuf,
     /// Log filter, if one was given.
@@ -114,6 +117,7 @@ impl Settings {
                 .or(file.url)
                 .unwrap_or_else(|| DEFAULT_URL.into()),
             key,
+            proxy_for: args.proxy_for.clone().or(file.proxy_for),
             data_dir,
             log: args.log.clone().or(file.log),
             models: file.models,
@@ -204,7 +208,7 @@ fn read_file(path: &Path) -> Result<ConfigFile> {
     let mut file: ConfigFile = toml::from_str(&text).map_err(|error| {
         Error::new(Kind::Usage, format!("the configuration file {shown} is malformed"))
             .because(error.to_string().trim_end())
-            .fix("the keys are url, key-file, data-dir, log, models, shutdown-grace, appeal, appeal-bond-limit, dispute-sample-rate, dispute-confidence, dispute-least-gain, dispute-bond-limit, metrics, hub and disk-quota; see the worker's README")
+            .fix("the keys are url, key-file, proxy-for, data-dir, log, models, shutdown-grace, appeal, appeal-bond-limit, dispute-sample-rate, dispute-confidence, dispute-least-gain, dispute-bond-limit, metrics, hub and disk-quota; see the worker's README")
     })?;
     // Paths in the file are meant from where the file is.
     let base = path.parent().unwrap_or(Path::new("."));

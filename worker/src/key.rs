@@ -33,6 +33,8 @@ pub struct Key {
     dev: Option<String>,
     /// What [`Key::derive`] starts from.
     root: [u8; 32],
+    /// The account that it acts for as a proxy.
+    proxied: Option<[u8; 32]>,
 }
 
 impl std::fmt::Debug for Key {
@@ -61,9 +63,26 @@ impl Key {
         }
     }
 
-    /// The account's public key, which is its account id on chain.
+    /// The account that this key acts for: that of the account it is a proxy of,
+    /// or else its own.
     pub fn account(&self) -> [u8; 32] {
+        self.proxied.unwrap_or_else(|| self.signer())
+    }
+
+    /// The key's own account, which signs and pays fees: its public key.
+    pub fn signer(&self) -> [u8; 32] {
         self.pair.public_key().0
+    }
+
+    /// The account that this key is a proxy of, if it is one.
+    pub fn proxied(&self) -> Option<[u8; 32]> {
+        self.proxied
+    }
+
+    /// The same key, acting for `account`.
+    pub fn as_proxy_of(self, account: [u8; 32]) -> Self {
+        let proxied = (account != self.signer()).then_some(account);
+        Self { proxied, ..self }
     }
 
     /// The key pair that signs.
@@ -132,6 +151,7 @@ impl Key {
             pair,
             dev: None,
             root: root(secret),
+            proxied: None,
         })
     }
 
@@ -151,6 +171,7 @@ impl Key {
             pair,
             dev: Some(name.to_owned()),
             root: root(name),
+            proxied: None,
         })
     }
 }

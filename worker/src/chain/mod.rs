@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod metadata;
+mod proxied;
 pub mod read;
 pub mod tx;
 
@@ -100,6 +101,11 @@ impl Chain {
         self.client.give_up(error)
     }
 
+    /// The account that signs and pays fees: the worker's own, or its proxy.
+    pub fn signer(&self) -> AccountId {
+        self.sender.signer()
+    }
+
     async fn send<C: Payload>(
         &self,
         call: &C,
@@ -145,7 +151,7 @@ impl Market for Chain {
         }
         let at = self.client.at(hash).await?;
         self.check_runtime(&at)?;
-        let view = ChainView::new(at, self.account());
+        let view = ChainView::new(at, self.account()).signed_by(self.signer());
         *self.latest.lock().unwrap_or_else(|e| e.into_inner()) = Some(view.clone());
         Ok(view)
     }

@@ -29,12 +29,22 @@ const MOST_PAGES: usize = 16;
 pub struct ChainView {
     at: AtBlock,
     account: AccountId,
+    signer: AccountId,
 }
 
 impl ChainView {
     /// The state at `at`, towards `account`.
     pub fn new(at: AtBlock, account: AccountId) -> Self {
-        Self { at, account }
+        Self {
+            at,
+            account,
+            signer: account,
+        }
+    }
+
+    /// The same for an account that another one signs for.
+    pub fn signed_by(self, signer: AccountId) -> Self {
+        Self { signer, ..self }
     }
 
     /// The block, as subxt hands it out.
@@ -111,7 +121,7 @@ impl View for ChainView {
 
     async fn nonce(&self) -> MarketResult<u64> {
         let transactions = self.at.transactions();
-        let account = self.account.into();
+        let account = self.signer.into();
         Ok(within(transactions.account_nonce(&account))
             .await
             .map_err(MarketError::Unavailable)??)
@@ -207,12 +217,23 @@ impl View for ChainView {
     }
 
     async fn free_balance(&self) -> MarketResult<Balance> {
+        self.balance(self.account).await
+    }
+}
+
+impl ChainView {
+    /// What the account that signs has for transaction fees.
+    pub async fn signer_balance(&self) -> MarketResult<Balance> {
+        self.balance(self.signer).await
+    }
+
+    async fn balance(&self, account: AccountId) -> MarketResult<Balance> {
         let entry = self
             .at
             .storage()
             .entry(runtime::storage().system().account())
             .map_err(|error| MarketError::Fatal(runtime_changed(error)))?;
-        let account = within(entry.try_fetch((self.account.into(),)))
+        let account = within(entry.try_fetch((account.into(),)))
             .await
             .map_err(MarketError::Unavailable)?
             .map_err(|error| MarketError::Unavailable(error.to_string()))?;

@@ -4,7 +4,10 @@
 //! succession would collide. Whoever sends holds the counter from signing until
 //! the node has taken the transaction; after any doubt it is read again.
 
-use super::client::{within, AtBlock, Client};
+use super::{
+    client::{within, AtBlock, Client},
+    proxied,
+};
 use crate::{
     error::{Error, Kind},
     journal::SignedTx,
@@ -19,7 +22,7 @@ use subxt::{
     config::DefaultExtrinsicParamsBuilder,
     error::{TransactionEventsError, TransactionFinalizedSuccessError, TransactionProgressError},
     tx::{Payload, SubmittableTransaction, TransactionProgress},
-    SubstrateConfig,
+    ArcMetadata, SubstrateConfig,
 };
 use tokio::sync::Mutex;
 
@@ -50,7 +53,7 @@ impl Sender {
         }
     }
 
-    /// The account that signs.
+    /// The account that acts: the key's own, or the one it is a proxy of.
     pub fn account(&self) -> [u8; 32] {
         self.key.account()
     }
@@ -58,6 +61,11 @@ impl Sender {
     /// A number that only the key's owner can know: see [`Key::derive`].
     pub fn secret(&self, purpose: &[u8]) -> H256 {
         self.key.derive(purpose)
+    }
+
+    /// The account that signs and pays fees.
+    pub fn signer(&self) -> [u8; 32] {
+        self.key.signer()
     }
 
     /// Signs `call` as of block `at`, valid for `lifetime` blocks (a power of
@@ -76,7 +84,7 @@ impl Sender {
         // Whatever goes wrong below, the counter is read anew afterwards.
         let nonce = match counter.take() {
             Some(nonce) => nonce,
-            None => self.client.next_nonce(self.account()).await?,
+            None => self.client.next_nonce(self.signer()).await?,
         };
         let (sendable, tx) = self.sign(at, call, nonce, lifetime)?;
         before_submit(&tx)?;
@@ -85,7 +93,7 @@ impl Sender {
             .map_err(MarketError::Unavailable)??;
         *counter = Some(nonce + 1);
         drop(counter);
-        Ok(self.watch(progress))
+        Ok(self.watch(progress, at.metadata()))
     }
 
     /// Submits signed bytes again.
@@ -96,7 +104,7 @@ impl Sender {
     pub async fn send_again(&self, at: &AtBlock, tx: &SignedTx) -> MarketResult<InFlight> {
         let sendable: Sendable = at.transactions().from_bytes(tx.bytes.clone());
         let refused = match within(sendable.submit_and_watch()).await {
-            Ok(Ok(progress)) => return Ok(self.watch(progress)),
+            Ok(Ok(progress)) => return Ok(self.watch(progress, at.metadata())),
             Ok(Err(error)) => error.to_string(),
             Err(timeout) => timeout,
         };
@@ -122,10 +130,19 @@ impl Sender {
             .nonce(nonce)
             .mortal_from_unchecked(lifetime.into(), at.block_number(), at.block_hash())
             .build();
-        let sendable = at
-            .transactions()
-            .create_signable_offline(call, parameters)?
-            .sign(self.key.pair())?;
+        let transactions = at.transactions();
+        let pair = self.key.pair();
+        let sendable = match self.key.proxied() {
+            None => transactions
+                .create_signable_offline(call, parameters)?
+                .sign(pair)?,
+            Some(real) => {
+                let wrapped = proxied::wrap(at, real, call)?;
+                transactions
+                    .create_signable_offline(&wrapped, parameters)?
+                    .sign(pair)?
+            }
+        };
         let valid_until = at.block_number().saturating_add(lifetime.into());
         let tx = SignedTx {
             bytes: sendable.encoded().to_vec(),
@@ -136,10 +153,10 @@ impl Sender {
     }
 
     /// Follows a transaction until it is finalised or its fate is unknown.
-    fn watch(&self, progress: Watched) -> InFlight {
+    fn watch(&self, progress: Watched, metadata: ArcMetadata) -> InFlight {
         let nonce = self.nonce.clone();
         async move {
-            let outcome = match tokio::time::timeout(WATCH, fate(progress)).await {
+            let outcome = match tokio::time::timeout(WATCH, fate(progress, metadata)).await {
                 Ok(outcome) => outcome,
                 Err(_) => unknown(format!("not finalised within {} s", WATCH.as_secs())),
             };
@@ -152,9 +169,12 @@ impl Sender {
     }
 }
 
-async fn fate(progress: Watched) -> TxOutcome {
+async fn fate(progress: Watched, metadata: ArcMetadata) -> TxOutcome {
     match progress.wait_for_finalized_success().await {
-        Ok(_) => TxOutcome::Succeeded,
+        Ok(events) => match proxied::failure(&events, metadata, dispatch_error) {
+            None => TxOutcome::Succeeded,
+            Some(error) => TxOutcome::Failed { error },
+        },
         Err(TransactionFinalizedSuccessError::SuccessError(
             TransactionEventsError::ExtrinsicFailed(error),
         )) => TxOutcome::Failed {

@@ -233,6 +233,19 @@ async fn account(chain: &Chain, view: &ChainView, found: &mut Examination) -> Re
     } else {
         found.good("balance", format!("{} free", Amount(free)));
     }
+    if chain.signer() != chain.account() {
+        let fees = view.signer_balance().await.map_err(|e| chain.give_up(e))?;
+        let says = format!(
+            "{} signs, and has {} for transaction fees",
+            address(chain.signer()),
+            Amount(fees)
+        );
+        if fees < LITTLE {
+            found.doubtful("proxy", format!("{says}: send it some GEN"));
+        } else {
+            found.good("proxy", says);
+        }
+    }
     let Some(worker) = view.worker().await.map_err(|e| chain.give_up(e))? else {
         let error = Error::new(Kind::Account, "this account has no stake")
             .fix("run `genesisflow-worker register --stake GEN`");

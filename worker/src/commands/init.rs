@@ -99,6 +99,9 @@ url = "{}"
 # The file with the account's secret, readable by you alone (chmod 600).
 {key}
 
+# The account that this key works for as a proxy; without it, the key's own.
+# proxy-for = "5…"
+
 # Model folders to serve; without it, all that were offered from this directory.
 # models = ["/srv/models/polyglot-tiny"]
 

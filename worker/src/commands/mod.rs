@@ -11,6 +11,7 @@ mod init;
 mod jobs;
 mod model;
 mod offer;
+mod proxy;
 mod register;
 mod replay;
 mod run;
@@ -21,7 +22,7 @@ use crate::{
     chain::Chain,
     cli::{Cli, Command},
     config::Settings,
-    error::Result,
+    error::{Error, Kind, Result},
     key::{no_key, Key},
 };
 
@@ -36,6 +37,7 @@ pub async fn run(cli: Cli, settings: Settings) -> Result<()> {
         Command::Bond(args) => stake::bond(&settings, &args).await,
         Command::Unbond(args) => stake::unbond(&settings, &args).await,
         Command::Withdraw => stake::withdraw(&settings).await,
+        Command::Proxy(args) => proxy::run(&settings, &args).await,
         Command::Chill => stake::chill(&settings).await,
         Command::Model(command) => model::run(&settings, &command).await,
         Command::Offer(args) => offer::run(&settings, &args).await,
@@ -54,7 +56,24 @@ pub async fn run(cli: Cli, settings: Settings) -> Result<()> {
 
 /// The key that the settings name.
 fn key(settings: &Settings) -> Result<Key> {
-    Key::load(settings.key.as_ref().ok_or_else(no_key)?)
+    let key = Key::load(settings.key.as_ref().ok_or_else(no_key)?)?;
+    match &settings.proxy_for {
+        None => Ok(key),
+        Some(real) => Ok(key.as_proxy_of(account(real, "--proxy-for")?)),
+    }
+}
+
+/// Reads an account as wallets show it.
+fn account(text: &str, given: &str) -> Result<[u8; 32]> {
+    let read = text.parse::<subxt::utils::AccountId32>();
+    let account = read.map_err(|error| {
+        Error::new(Kind::Usage, format!("`{text}` is no account"))
+            .because(error)
+            .fix(format!(
+                "give {given} an address as wallets and `status` show it"
+            ))
+    })?;
+    Ok(account.0)
 }
 
 /// The chain and key that the settings name.

@@ -32,6 +32,13 @@ pub async fn run(settings: Settings) -> Result<()> {
     let has_dev_key = key.dev_name().is_some();
     let pause = Pause::from_environment(has_dev_key);
     let chain = connect(&settings).await?;
+    if chain.signer() != chain.account() && settings.disputes.sample_rate > 0.0 {
+        return Err(Error::new(
+            Kind::Usage,
+            "a proxy can do the daily work, but not dispute others' results",
+        )
+        .fix("set dispute-sample-rate to 0, or run with the key of the account itself"));
+    }
     let view = chain.view().await?;
     let worker = view.worker().await.map_err(|e| chain.give_up(e))?;
     let Some(worker) = worker else {
