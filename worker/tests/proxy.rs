@@ -15,6 +15,11 @@ fn address(name: &str) -> String {
     subxt::utils::AccountId32(account(name)).to_string()
 }
 
+/// A command line in the name of `owner`.
+fn acting_for<'a>(owner: &'a str, args: &[&'a str]) -> Vec<&'a str> {
+    [&["--proxy-for", owner], args].concat()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proxy_earns_for_the_owner_and_cannot_take_the_stake() {
     let node = Node::start().await;
@@ -34,8 +39,7 @@ async fn a_proxy_earns_for_the_owner_and_cannot_take_the_stake() {
         data: &hot,
     };
     let owner_address = address("//Bob");
-    let through = ["--proxy-for", &owner_address];
-    let as_proxy = |args: &[&str]| [&through[..], args].concat();
+    let eve = address("//Eve");
 
     owner.must(&["register", "--stake", "1000"]);
     let id = owner.must(&["model", "register", folder]).stdout;
@@ -51,7 +55,7 @@ async fn a_proxy_earns_for_the_owner_and_cannot_take_the_stake() {
         "0.00002",
     ];
     daily
-        .run(&as_proxy(&offer))
+        .run(&acting_for(&owner_address, &offer))
         .explains(10, &["refused to set the offer", "NotProxy"]);
     owner
         .run(&["proxy", &owner_address])
@@ -63,17 +67,17 @@ async fn a_proxy_earns_for_the_owner_and_cannot_take_the_stake() {
     assert!(named.contains("cannot take out stake"), "{named}");
 
     // The daily work goes through it, and none of what would cost the stake.
-    daily.must(&as_proxy(&offer));
-    let healthy = daily.must(&as_proxy(&["doctor"])).stdout;
+    daily.must(&acting_for(&owner_address, &offer));
+    let healthy = daily.must(&acting_for(&owner_address, &["doctor"])).stdout;
     assert!(healthy.contains("ok       proxy"), "{healthy}");
     daily
-        .run(&as_proxy(&["unbond", "1000"]))
+        .run(&acting_for(&owner_address, &["unbond", "1000"]))
         .explains(10, &["refused to unbond", "CallFiltered"]);
     daily
-        .run(&as_proxy(&["proxy", &address("//Eve")]))
+        .run(&acting_for(&owner_address, &["proxy", &eve]))
         .explains(2, &["cannot name another proxy"]);
 
-    let running = daily.start(&as_proxy(&[])[..], None);
+    let running = daily.start(&acting_for(&owner_address, &[])[..], None);
     let mut requester = Requester::connect(&node.url).await;
     let model = genesisflow_worker::model_store::parse_id(
         daily.must(&["model", "id", folder]).stdout.trim(),
@@ -89,5 +93,7 @@ async fn a_proxy_earns_for_the_owner_and_cannot_take_the_stake() {
         .must(&["proxy", &address("//Dave"), "--remove"])
         .stdout;
     assert!(removed.contains("can do nothing"), "{removed}");
-    daily.run(&as_proxy(&["chill"])).explains(10, &["NotProxy"]);
+    daily
+        .run(&acting_for(&owner_address, &["chill"]))
+        .explains(10, &["NotProxy"]);
 }

@@ -211,13 +211,30 @@ fn dispatch_error(error: &subxt::error::DispatchError) -> String {
     }
 }
 
+/// What to do about a refusal.
+fn cure(error: &str) -> &'static str {
+    if error.starts_with("NotProxy") {
+        "name this key's account with `genesisflow-worker proxy ACCOUNT`, signed by the owner's key"
+    } else if error.starts_with("CallFiltered") {
+        "a proxy may not do this: run it with the owner's key and without --proxy-for"
+    } else {
+        "look at `genesisflow-worker doctor` and `status`, which say how the account stands"
+    }
+}
+
 /// The error for a command whose transaction did not succeed.
 pub fn refused(what: &str, outcome: TxOutcome) -> Option<Error> {
     match outcome {
         TxOutcome::Succeeded => None,
-        TxOutcome::Failed { error } => Some(
-            Error::new(Kind::Transaction, format!("the chain refused to {what}")).because(error),
-        ),
+        TxOutcome::Failed { error } => {
+            let cure = cure(&error);
+            let refused = format!("the chain refused to {what}");
+            Some(
+                Error::new(Kind::Transaction, refused)
+                    .because(error)
+                    .fix(cure),
+            )
+        }
         TxOutcome::Unknown { reason } => Some(
             Error::new(
                 Kind::Transaction,
