@@ -6,6 +6,7 @@
 use crate::amount::Amount;
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
+use genesisflow_engine::devices::DeviceChoice;
 use std::{net::SocketAddr, path::PathBuf};
 
 /// Serve AI models on a GenesisFlow chain and be paid for it.
@@ -67,6 +68,11 @@ pub struct CommonArgs {
         value_name = "ACCOUNT"
     )]
     pub proxy_for: Option<String>,
+
+    /// What models run on: auto (every NVIDIA card that can be used, else the
+    /// CPU), cpu, cuda:0, or several cards with commas between [default: auto]
+    #[arg(long, global = true, env = "GENESISFLOW_DEVICE", value_name = "DEVICE")]
+    pub device: Option<DeviceChoice>,
 
     /// Where the journal and the list of models live
     /// [default: ~/.local/share/genesisflow-worker]

@@ -9,6 +9,7 @@ use crate::{
     key::{KeySource, KEY_VARIABLE},
 };
 use bytesize::ByteSize;
+use genesisflow_engine::devices::DeviceChoice;
 use serde::Deserialize;
 use std::{
     net::SocketAddr,
@@ -42,6 +43,7 @@ struct ConfigFile {
     metrics: Option<SocketAddr>,
     hub: Option<String>,
     disk_quota: Option<ByteSize>,
+    device: Option<String>,
 }
 
 /// The settings in force.
@@ -71,6 +73,8 @@ pub struct Settings {
     pub hub: String,
     /// Bytes that the models of the data directory may take together.
     pub disk_quota: Option<u64>,
+    /// What models run on.
+    pub device: DeviceChoice,
 }
 
 impl Settings {
@@ -110,6 +114,17 @@ impl Settings {
                 )
                 .fix("pass --data-dir DIR")
             })?;
+        let device = match (&args.device, &file.device) {
+            (Some(device), _) => device.clone(),
+            (None, Some(device)) => device.parse().map_err(|error| {
+                Error::new(
+                    Kind::Usage,
+                    "the configuration file's `device` cannot be followed",
+                )
+                .because(error)
+            })?,
+            (None, None) => DeviceChoice::Auto,
+        };
         Ok(Self {
             url: args
                 .url
@@ -132,6 +147,7 @@ impl Settings {
             metrics: file.metrics,
             hub: file.hub.unwrap_or_else(|| DEFAULT_HUB.into()),
             disk_quota: file.disk_quota.map(|quota| quota.as_u64()),
+            device,
         })
     }
 
@@ -208,7 +224,7 @@ fn read_file(path: &Path) -> Result<ConfigFile> {
     let mut file: ConfigFile = toml::from_str(&text).map_err(|error| {
         Error::new(Kind::Usage, format!("the configuration file {shown} is malformed"))
             .because(error.to_string().trim_end())
-            .fix("the keys are url, key-file, proxy-for, data-dir, log, models, shutdown-grace, appeal, appeal-bond-limit, dispute-sample-rate, dispute-confidence, dispute-least-gain, dispute-bond-limit, metrics, hub and disk-quota; see the worker's README")
+            .fix("the keys are url, key-file, proxy-for, data-dir, log, models, shutdown-grace, appeal, appeal-bond-limit, dispute-sample-rate, dispute-confidence, dispute-least-gain, dispute-bond-limit, metrics, hub, disk-quota and device; see the worker's README")
     })?;
     // Paths in the file are meant from where the file is.
     let base = path.parent().unwrap_or(Path::new("."));
@@ -256,7 +272,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(
             dir.path().join(CONFIG_FILE),
-            "url = \"ws://file:1\"\nkey-file = \"key\"\nmodels = [\"m\"]\nshutdown-grace = 5\nappeal-bond-limit = \"2.5\"\nmetrics = \"127.0.0.1:9616\"\nhub = \"https://mirror\"\ndisk-quota = \"1.5 GB\"\n",
+            "url = \"ws://file:1\"\nkey-file = \"key\"\nmodels = [\"m\"]\nshutdown-grace = 5\nappeal-bond-limit = \"2.5\"\nmetrics = \"127.0.0.1:9616\"\nhub = \"https://mirror\"\ndisk-quota = \"1.5 GB\"\ndevice = \"cpu\"\n",
         )
         .unwrap();
         let mut args = args_with(dir.path());
@@ -278,7 +294,10 @@ mod tests {
         assert_eq!(settings.hub, "https://mirror");
         assert_eq!(settings.disk_quota, Some(7_000_000));
 
+        assert_eq!(settings.device, DeviceChoice::Processor);
+
         args.url = Some("ws://flag:2".into());
+        args.device = Some(DeviceChoice::Cards(vec![1]));
         args.dev_key = Some("//Bob".into());
         let run = RunArgs {
             models: vec!["other".into()],
@@ -290,6 +309,7 @@ mod tests {
         let settings = Settings::resolve(&args).unwrap().with_run_args(&run);
         assert_eq!(settings.url, "ws://flag:2");
         assert_eq!(settings.key, Some(KeySource::Dev("//Bob".into())));
+        assert_eq!(settings.device, DeviceChoice::Cards(vec![1]));
         assert_eq!(settings.models, [PathBuf::from("other")]);
         assert_eq!(settings.shutdown_grace, Duration::from_secs(1));
         let appeals = Appeals {

@@ -120,6 +120,10 @@ url = "{}"
 # appeal = true
 # appeal-bond-limit = "100"
 
+# What models run on: auto (every NVIDIA card that can be used, else the CPU), cpu, cuda:0,
+# or several cards: cuda:0,cuda:1.
+# device = "auto"
+
 # Where to answer /metrics (Prometheus), /health and /ready; nowhere by default.
 # metrics = "127.0.0.1:9616"
 "#,

@@ -25,10 +25,10 @@ pub async fn run(settings: &Settings, args: &ReplayArgs) -> Result<()> {
     let (job, question) = question(&client, &view, args.job).await?;
     let dir = folder(settings, args, job.model)?;
     let manifest = manifest_on_chain(&client, &view, job.model, &dir).await?;
-    let id = job.model;
+    let (id, device) = (job.model, settings.device.clone());
     let executor = tokio::task::spawn_blocking(move || {
         check_files(&dir, &manifest)?;
-        EngineExecutor::load(vec![ModelToLoad { id, dir, manifest }])
+        EngineExecutor::load_on(&[ModelToLoad { id, dir, manifest }], &device)
     })
     .await
     .map_err(|error| {

@@ -64,11 +64,11 @@ pub async fn run(settings: Settings) -> Result<()> {
     let cheats = crate::cheat::Cheats::from_environment(has_dev_key)?;
     #[cfg(feature = "cheats")]
     let other = crate::cheat::other_model(&cheats, &models)?;
-    let executor = tokio::task::spawn_blocking(move || EngineExecutor::load(models))
-        .await
-        .map_err(|error| {
-            Error::new(Kind::Internal, "loading the models ended unexpectedly").because(error)
-        })??;
+    let device = settings.device.clone();
+    let load = move || EngineExecutor::load_on(&models, &device);
+    let executor = tokio::task::spawn_blocking(load).await.map_err(|error| {
+        Error::new(Kind::Internal, "loading the models ended unexpectedly").because(error)
+    })??;
     #[cfg(feature = "cheats")]
     let executor = crate::cheat::Cheating::new(executor, other, cheats);
 

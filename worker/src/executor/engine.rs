@@ -1,7 +1,7 @@
 //! The executor that runs jobs with genesisflow-engine: many at once, in batches.
 
 use super::{
-    backlog::{Backlog, Piece},
+    backlog::Piece,
     load::{load, Loaded},
     translate::{delivery, impossible, replayed, request},
     Assignment, Cancel, ExecutionError, Executor, ModelToLoad, ReplayTask, Replayed,
@@ -9,42 +9,62 @@ use super::{
 use crate::{error::Result, journal::Delivery, model_store::shown};
 use async_trait::async_trait;
 use futures::StreamExt;
-use genesisflow_engine::{Engine, GenerateError, Generation, Handle, SubmitError};
+use genesisflow_engine::{
+    devices::DeviceChoice, Engine, GenerateError, Generation, Handle, SubmitError,
+};
 use genesisflow_primitives::{ModelId, Usage};
 use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
-/// Runs jobs on engines, one for each model, that share one set of compute threads.
+/// Runs jobs on engines, one for each model and device. Those on the processor share one set of
+/// compute threads.
 ///
-/// Audits go before jobs that wait. What does not fit into an engine waits here for its turn.
+/// A job goes to the device that would be done with it first. Audits go before jobs that wait. What
+/// does not fit into an engine waits here for its turn.
 pub struct EngineExecutor {
-    models: HashMap<ModelId, Arc<Loaded>>,
-    backlog: Arc<Backlog>,
+    models: HashMap<ModelId, Vec<Arc<Loaded>>>,
 }
 
 type Executed<T> = std::result::Result<T, ExecutionError>;
 
 impl EngineExecutor {
-    /// Loads `models` and starts their engines.
+    /// Loads `models` on every card that can be used, or else on the processor, and starts their
+    /// engines.
+    ///
+    /// # Errors
+    /// As [`EngineExecutor::load_on`].
+    pub fn load(models: Vec<ModelToLoad>) -> Result<Self> {
+        Self::load_on(&models, &DeviceChoice::Auto)
+    }
+
+    /// Loads `models` on devices and starts their engines.
     ///
     /// Blocks for as long as loading takes.
     ///
     /// # Errors
     /// [`crate::error::Kind::Model`] for a model that cannot be loaded or run,
-    /// [`crate::error::Kind::Usage`] for variables that cannot be followed.
-    pub fn load(models: Vec<ModelToLoad>) -> Result<Self> {
-        let loaded = load(models)?;
-        let loaded = loaded.into_iter().map(|(id, model)| (id, Arc::new(model)));
-        Ok(Self {
-            models: loaded.collect(),
-            backlog: Arc::default(),
-        })
+    /// [`crate::error::Kind::Usage`] for variables or a choice that cannot be followed.
+    pub fn load_on(models: &[ModelToLoad], devices: &DeviceChoice) -> Result<Self> {
+        let mut by_model: HashMap<_, Vec<_>> = HashMap::new();
+        for (id, loaded) in load(models, devices)? {
+            by_model.entry(id).or_default().push(Arc::new(loaded));
+        }
+        Ok(Self { models: by_model })
     }
 
-    fn loaded(&self, model: ModelId) -> Executed<Arc<Loaded>> {
-        self.models
-            .get(&model)
-            .cloned()
+    /// The model on the device that would be done first with so many tokens at most, of those that
+    /// have room for them; if none has, the one with most room.
+    fn loaded(&self, model: ModelId, fed: u32, sampled: u32) -> Executed<Arc<Loaded>> {
+        let positions = fed as usize + sampled as usize;
+        let all = self.models.get(&model).map_or(&[][..], |all| all);
+        let fitting = all.iter().filter(|loaded| loaded.positions >= positions);
+        let time = |loaded: &&Arc<Loaded>| {
+            let work = loaded.cost.of(fed, sampled);
+            loaded.backlog.time_for(work)
+        };
+        let largest = || all.iter().max_by_key(|loaded| loaded.positions);
+        let loaded = fitting.min_by_key(time).or_else(largest).cloned();
+        loaded
             .ok_or_else(|| ExecutionError::Refused(format!("model {} is not loaded", shown(model))))
     }
 }
@@ -56,7 +76,8 @@ impl Executor for EngineExecutor {
     }
 
     async fn estimate(&self, assignment: &Assignment) -> Executed<Duration> {
-        let loaded = self.loaded(assignment.model)?;
+        let most = (assignment.max_input_units, assignment.max_output_units);
+        let loaded = self.loaded(assignment.model, most.0, most.1)?;
         let request = request(assignment, &loaded.stop_tokens, loaded.context)?;
         let tokens = on_engine(&loaded, |engine| engine.prompt_tokens(request)).await?;
         let tokens = tokens.map_err(|error| ExecutionError::Refused(error.to_string()))?;
@@ -67,21 +88,21 @@ impl Executor for EngineExecutor {
             )));
         }
         let work = loaded.cost.of(tokens, assignment.max_output_units);
-        Ok(self.backlog.time_for(work))
+        Ok(loaded.backlog.time_for(work))
     }
 
     fn work(&self, model: ModelId, units: Usage) -> Duration {
-        let loaded = self.models.get(&model);
+        let loaded = self.loaded(model, units.input, units.output);
         loaded.map_or(Duration::ZERO, |loaded| {
             loaded.cost.of(units.input, units.output)
         })
     }
 
     async fn execute(&self, assignment: Assignment, cancel: Cancel) -> Executed<Delivery> {
-        let loaded = self.loaded(assignment.model)?;
-        let request = request(&assignment, &loaded.stop_tokens, loaded.context)?;
         let most = (assignment.max_input_units, assignment.max_output_units);
-        let mut piece = self.backlog.add(loaded.cost.of(most.0, most.1));
+        let loaded = self.loaded(assignment.model, most.0, most.1)?;
+        let request = request(&assignment, &loaded.stop_tokens, loaded.context)?;
+        let mut piece = loaded.backlog.add(loaded.cost.of(most.0, most.1));
         let made = unless_cancelled(&cancel, async {
             let _place = place(&loaded.jobs).await?;
             let handle = on_engine(&loaded, |engine| engine.submit(request)).await?;
@@ -99,14 +120,14 @@ impl Executor for EngineExecutor {
             tokens,
             seed,
         } = task;
-        let loaded = self.loaded(assignment.model)?;
-        let Ok(request) = request(&assignment, &loaded.stop_tokens, loaded.context) else {
-            return Ok(impossible(&seed, "its input is no UTF-8".into()));
-        };
         // One prefill of everything.
         let output = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
         let most = assignment.max_input_units.saturating_add(output);
-        let mut piece = self.backlog.add(loaded.cost.of(most, 0));
+        let loaded = self.loaded(assignment.model, most, 0)?;
+        let Ok(request) = request(&assignment, &loaded.stop_tokens, loaded.context) else {
+            return Ok(impossible(&seed, "its input is no UTF-8".into()));
+        };
+        let mut piece = loaded.backlog.add(loaded.cost.of(most, 0));
         unless_cancelled(&cancel, async {
             let _place = place(&loaded.replays).await?;
             let seeds = [seed.0];

@@ -1,22 +1,29 @@
 //! Models in memory, each with its engine, on one set of compute threads.
 
-use super::{backlog::Cost, memory};
+use super::{
+    backlog::{Backlog, Cost},
+    memory,
+};
 use crate::{
     error::{Error, Kind, Result},
     model_store::shown,
 };
 use futures::StreamExt;
 use genesisflow_engine::{
-    threads::Threads, Engine, EngineOptions, GenerateRequest, LoadOptions, Model, Prompt, Sampling,
-    SubmitError,
+    devices::{Card, DeviceChoice},
+    threads::Threads,
+    Engine, EngineOptions, GenerateRequest, LoadOptions, Model, Prompt, Sampling, SubmitError,
 };
 use genesisflow_primitives::{ModelId, ModelManifest};
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::sync::Semaphore;
 
+/// Positions of a block of an engine's memory.
+const KV_BLOCK: usize = 32;
 /// Tokens of the prompt of the run that measures a model when it is loaded.
 const TRIAL_PROMPT: u32 = 64;
 /// Output tokens of that run.
@@ -33,9 +40,13 @@ pub struct ModelToLoad {
     pub manifest: ModelManifest,
 }
 
-/// A model at work.
+/// A model at work on one device.
 pub(super) struct Loaded {
     pub(super) engine: Engine,
+    /// What all models on the device have to do.
+    pub(super) backlog: Arc<Backlog>,
+    /// Most positions of prompt and output that the engine has room for.
+    pub(super) positions: usize,
     pub(super) stop_tokens: Vec<u32>,
     pub(super) context: u32,
     pub(super) cost: Cost,
@@ -45,9 +56,63 @@ pub(super) struct Loaded {
     pub(super) replays: Semaphore,
 }
 
-/// Loads models and runs each of them once, so that one that cannot work is found before a job is
-/// claimed for it. Blocks meanwhile.
-pub(super) fn load(models: Vec<ModelToLoad>) -> Result<Vec<(ModelId, Loaded)>> {
+/// Loads models on every device of the choice and runs each of them once, so that one that cannot
+/// work is found before a job is claimed for it. Blocks meanwhile.
+pub(super) fn load(
+    models: &[ModelToLoad],
+    choice: &DeviceChoice,
+) -> Result<Vec<(ModelId, Loaded)>> {
+    let devices = choice.look().map_err(|error| {
+        Error::new(Kind::Usage, format!("cannot run models on {choice}"))
+            .because(error)
+            .fix("pass --device auto or --device cpu; docs/gpu.md says what a card needs")
+    })?;
+    for reason in &devices.passed_over {
+        tracing::info!("{reason}");
+    }
+    let mut loaded = Vec::new();
+    for card in &devices.cards {
+        match on_card(models, card) {
+            Ok(on_card) => loaded.extend(on_card),
+            // Nobody asked for this one by name.
+            Err(error) if *choice == DeviceChoice::Auto => {
+                tracing::warn!("{card} is not used: {error}");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if loaded.is_empty() {
+        loaded = on_processor(models)?;
+    }
+    Ok(loaded)
+}
+
+/// All models on one card.
+fn on_card(models: &[ModelToLoad], card: &Card) -> Result<Vec<(ModelId, Loaded)>> {
+    let mut weights = Vec::new();
+    for wanted in models {
+        let model = Model::load_on_card(&wanted.dir, card.index)
+            .map_err(|error| unusable(&wanted.dir, &error))?;
+        weights.push((wanted, model));
+    }
+    let backlog = Arc::new(Backlog::default());
+    // Each takes its share of what those before it left.
+    let mut left = weights.len();
+    let mut loaded = Vec::new();
+    for (wanted, model) in weights {
+        let free = model
+            .decoder()
+            .device()
+            .memory
+            .map_or(0, |memory| memory.free);
+        loaded.push(start(wanted, model, free / left.max(1), backlog.clone())?);
+        left -= 1;
+    }
+    Ok(loaded)
+}
+
+/// All models on one set of compute threads.
+fn on_processor(models: &[ModelToLoad]) -> Result<Vec<(ModelId, Loaded)>> {
     let options = LoadOptions::from_environment().map_err(|error| {
         Error::new(Kind::Usage, "cannot compute as the environment says").because(error)
     })?;
@@ -67,7 +132,8 @@ pub(super) fn load(models: Vec<ModelToLoad>) -> Result<Vec<(ModelId, Loaded)>> {
     }
     // Now that all weights are there, the rest can be shared.
     let each = memory::for_caches()? / weights.len().max(1);
-    let start = |(wanted, model)| start(wanted, model, each);
+    let backlog = Arc::new(Backlog::default());
+    let start = |(wanted, model)| start(wanted, model, each, backlog.clone());
     weights.into_iter().map(start).collect()
 }
 
@@ -90,10 +156,16 @@ fn unusable(dir: &Path, error: &dyn std::fmt::Display) -> Error {
     )
 }
 
-fn start(wanted: ModelToLoad, model: Model, memory: usize) -> Result<(ModelId, Loaded)> {
+fn start(
+    wanted: &ModelToLoad,
+    model: Model,
+    memory: usize,
+    backlog: Arc<Backlog>,
+) -> Result<(ModelId, Loaded)> {
     let ModelToLoad { id, dir, manifest } = wanted;
-    let context = manifest.limits.context;
-    let mut options = EngineOptions::default();
+    let (id, context) = (*id, manifest.limits.context);
+    let device = model.decoder().device().name;
+    let mut options = EngineOptions::suited_to(&model);
     // More than this is never used: all jobs and replays at their longest.
     let longest = Engine::memory_for(&model, context as usize);
     options.memory = longest.saturating_mul(2 * options.running).min(memory);
@@ -105,22 +177,24 @@ fn start(wanted: ModelToLoad, model: Model, memory: usize) -> Result<(ModelId, L
             longest >> 20
         );
     }
-    let engine = Engine::start(model, options).map_err(|error| unusable(&dir, &error))?;
+    let engine = Engine::start(model, options).map_err(|error| unusable(dir, &error))?;
     // The first run is slow: the system has to find memory for it.
-    let mut cost = trial(&engine, id, &manifest).map_err(|error| unusable(&dir, &error))?;
-    let second = trial(&engine, id, &manifest).map_err(|error| unusable(&dir, &error))?;
+    let mut cost = trial(&engine, id, manifest).map_err(|error| unusable(dir, &error))?;
+    let second = trial(&engine, id, manifest).map_err(|error| unusable(dir, &error))?;
     cost.fed = cost.fed.min(second.fed);
     cost.sampled = cost.sampled.min(second.sampled);
     let rate = |cost: Duration| 1.0 / cost.as_secs_f64().max(1e-9);
     tracing::info!(
-        "loaded model {} from {}; it reads about {:.0} tokens/s and writes {:.0} tokens/s for one job alone",
+        "loaded model {} from {} on {device}; it reads about {:.0} tokens/s and writes {:.0} tokens/s for one job alone",
         shown(id),
         dir.display(),
         rate(cost.fed),
         rate(cost.sampled)
     );
     let loaded = Loaded {
+        positions: engine.load().blocks * KV_BLOCK,
         engine,
+        backlog,
         stop_tokens: manifest.stop_tokens.to_vec(),
         context,
         cost,
