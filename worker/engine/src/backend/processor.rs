@@ -25,7 +25,8 @@ impl Processor {
         Self { network, threads }
     }
 
-    /// The weights.
+    /// The weights, for the mode that shows what quantising changes.
+    #[cfg(feature = "f32-mode")]
     pub(crate) fn network(&self) -> &Network {
         &self.network
     }
