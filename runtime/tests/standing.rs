@@ -1,13 +1,12 @@
 //! Calls of the market that cost nothing, inside of other calls: only those with standing pass.
 
+mod tiny_model;
+
 use frame_support::{assert_ok, dispatch::GetDispatchInfo};
-use genesisflow_primitives::{
-    FileRole, ModelFile, ModelId, ModelLimits, ModelManifest, ModelTerms, Parameters, ResultClaim,
-    Task, Usage, H256,
-};
+use genesisflow_primitives::{ModelId, Parameters, ResultClaim, Usage, H256};
 use genesisflow_runtime::{
     configs::{ProxyType, Wrappers},
-    currency::{GEN, MILLIGEN},
+    currency::GEN,
     AccountId, BalancesConfig, Inference, InferenceConfig, Proxy, Runtime, RuntimeCall,
     RuntimeGenesisConfig, RuntimeOrigin, SudoConfig, System,
 };
@@ -18,8 +17,9 @@ use sp_keyring::Sr25519Keyring as Key;
 use sp_runtime::{
     traits::{DispatchTransaction, Hash},
     transaction_validity::{InvalidTransaction, TransactionSource, TransactionValidityError},
-    BuildStorage, Percent,
+    BuildStorage,
 };
+use tiny_model::manifest;
 
 fn account(key: Key) -> AccountId {
     key.to_account_id()
@@ -27,48 +27,6 @@ fn account(key: Key) -> AccountId {
 
 fn signed(key: Key) -> RuntimeOrigin {
     RuntimeOrigin::signed(account(key))
-}
-
-fn bytes<B: TryFrom<Vec<u8>, Error: core::fmt::Debug>>(text: &str) -> B {
-    text.as_bytes().to_vec().try_into().expect("short enough")
-}
-
-fn manifest() -> ModelManifest {
-    let file = |role, path: &str| ModelFile {
-        role,
-        path: bytes(path),
-        sha256: H256::repeat_byte(7),
-        size: 1_000,
-    };
-    ModelManifest {
-        name: bytes("tiny"),
-        task: Task::TextGeneration,
-        architecture: bytes("llama"),
-        canonical_version: 1,
-        files: vec![
-            file(FileRole::Config, "config.json"),
-            file(FileRole::Weights, "model.safetensors"),
-            file(FileRole::Tokenizer, "tokenizer.json"),
-        ]
-        .try_into()
-        .expect("few files"),
-        stop_tokens: vec![2].try_into().expect("few tokens"),
-        limits: ModelLimits {
-            context: 100,
-            max_output: 40,
-            prompt_overhead: 5,
-        },
-        sources: vec![bytes("https://example.org/tiny")]
-            .try_into()
-            .expect("few sources"),
-        terms: ModelTerms {
-            min_price_input: 1,
-            min_price_output: 1,
-            min_fee: 2 * MILLIGEN,
-            replay_rate: 1_000,
-            seat_pay: Percent::from_percent(10),
-        },
-    }
 }
 
 /// Runs a test on a chain with a job that Bob has claimed. Alice's key is root's.

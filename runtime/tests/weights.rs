@@ -2,6 +2,8 @@
 //!
 //! The time that full blocks take is measured by `scripts/weights.sh blocks`.
 
+mod tiny_model;
+
 use codec::Encode;
 use frame_support::{
     assert_ok,
@@ -10,20 +12,20 @@ use frame_support::{
     weights::{Weight, WeightMeter},
 };
 use genesisflow_primitives::{
-    FileRole, JobConditions, JobOptions, MaxEndpointLen, MaxEvidenceLen, MaxInputLen,
-    MaxManifestLen, MaxOutputLen, ModelFile, ModelLimits, ModelManifest, ModelTerms, Parameters,
-    ResultClaim, Task, Usage, H256,
+    JobConditions, JobOptions, MaxEndpointLen, MaxEvidenceLen, MaxInputLen, MaxManifestLen,
+    MaxOutputLen, Parameters, ResultClaim, Usage, H256,
 };
 use genesisflow_runtime::{
     configs::{RuntimeBlockLength, RuntimeBlockWeights},
-    currency::{GEN, MILLIGEN},
+    currency::GEN,
     weights::pallet_inference::WeightInfo,
     AccountId, BalancesConfig, Inference, InferenceConfig, Runtime, RuntimeCall,
     RuntimeGenesisConfig, RuntimeOrigin, System,
 };
 use pallet_inference::{Call, WeightInfo as _};
 use sp_keyring::Sr25519Keyring as Key;
-use sp_runtime::{BuildStorage, Percent};
+use sp_runtime::BuildStorage;
+use tiny_model::manifest;
 
 type Weights = WeightInfo<Runtime>;
 
@@ -165,48 +167,6 @@ fn the_dearest_step_fits_several_times_in_what_full_blocks_keep_for_the_agenda()
     for step in steps {
         let step = step.saturating_add(Weights::on_idle_entry());
         assert!(step.saturating_mul(3).all_lte(kept), "{step:?} of {kept:?}");
-    }
-}
-
-fn bytes<B: TryFrom<Vec<u8>, Error: core::fmt::Debug>>(text: &str) -> B {
-    text.as_bytes().to_vec().try_into().expect("short enough")
-}
-
-fn manifest() -> ModelManifest {
-    let file = |role, path: &str| ModelFile {
-        role,
-        path: bytes(path),
-        sha256: H256::repeat_byte(7),
-        size: 1_000,
-    };
-    ModelManifest {
-        name: bytes("tiny"),
-        task: Task::TextGeneration,
-        architecture: bytes("llama"),
-        canonical_version: 1,
-        files: vec![
-            file(FileRole::Config, "config.json"),
-            file(FileRole::Weights, "model.safetensors"),
-            file(FileRole::Tokenizer, "tokenizer.json"),
-        ]
-        .try_into()
-        .expect("few files"),
-        stop_tokens: vec![2].try_into().expect("few tokens"),
-        limits: ModelLimits {
-            context: 100,
-            max_output: 40,
-            prompt_overhead: 5,
-        },
-        sources: vec![bytes("https://example.org/tiny")]
-            .try_into()
-            .expect("few sources"),
-        terms: ModelTerms {
-            min_price_input: 1,
-            min_price_output: 1,
-            min_fee: 2 * MILLIGEN,
-            replay_rate: 1_000,
-            seat_pay: Percent::from_percent(10),
-        },
     }
 }
 
