@@ -12,6 +12,13 @@ pub const TILE_ROWS: usize = 16;
 /// Activation rows of a tile.
 pub const TILE_COLUMNS: usize = 8;
 
+/// Most rows of a packed matrix, a gated one's padding included: the linear kernels' blocks of
+/// threads lie along a grid's second dimension, which has at most 65,535, and take 32 rows or more.
+pub const MAX_MATRIX_ROWS: usize = 65_535 * 32;
+
+/// Most query heads, for the same reason.
+pub const MAX_HEADS: usize = 65_535;
+
 /// Bytes of a candidate: a logit (f32) and an id (u32).
 pub const CANDIDATE_BYTES: usize = 8;
 

@@ -21,7 +21,7 @@ use genesisflow_engine::{
     config::DecoderConfig,
     decoder::Decoder,
     weights::{EachRow, MemoryTensors, TensorSource, WeightsError},
-    Engine, EngineError, EngineOptions, Model, Replay,
+    Engine, EngineError, EngineOptions, GenerateRequest, Model, Prompt, Replay,
 };
 use proptest::prelude::*;
 use recorder::Recorder;
@@ -305,4 +305,81 @@ fn an_engine_takes_no_more_blocks_than_the_device_has_room_for() {
         "{less} {more}"
     );
     assert!((more - less) * block > 80 << 20, "{less} {more}");
+}
+
+/// What jobs and replays need was set aside when the engine started: keys and values may have taken
+/// all other memory of the card, and whoever asked for more would end everybody's jobs.
+#[test]
+fn no_job_and_no_replay_asks_a_device_at_work_for_memory() {
+    let mut numbers = Numbers::new(8);
+    let config = DecoderConfig {
+        // Then only sampled positions attend, and the stand-in is fast enough for long prompts.
+        layers: 1,
+        ..config("llama", &mut numbers)
+    };
+    let weights = tensors(&config, &mut numbers);
+    let reference = Model::new(decoder(&config, &weights, Kernel::detect(), 1), None);
+    let recorder = Recorder::new(Shim::new());
+    let subject = on(recorder.clone(), &config, &mut weights.clone());
+    let engine = Engine::start(
+        Model::new(subject, None),
+        EngineOptions {
+            memory: 180 * block_bytes(&config),
+            step_rows: 1024,
+            running: 64,
+            prefix_cache: false,
+            ..EngineOptions::default()
+        },
+    )
+    .unwrap();
+    recorder.allow_allocations_of(0);
+    let request = |prompt: usize, max_output| GenerateRequest {
+        prompt: Prompt::Tokens((0..prompt as u32).map(|i| i % 40).collect()),
+        max_output,
+        stop_tokens: Vec::new(),
+        context: 8192,
+        ..requests(&mut Numbers::new(9), &config, 1).remove(0)
+    };
+    // Most rows of a step are sampled, but not all.
+    let long = request(20, 1000);
+    let claimed = alone(&reference, &long);
+    assert_eq!(claimed.tokens.len(), 1000);
+    let replay = engine.replay(long, claimed.tokens.clone(), &[]);
+    let replay = replay.unwrap().wait().unwrap().replay;
+    assert_eq!(replay, Replay::Matches(claimed));
+    // One is so long that those beside it cannot all attend at once.
+    let mut together = vec![request(4100, 30)];
+    together.extend((1..41).map(|prompt| request(prompt % 20 + 1, 12)));
+    let handles = together.iter().map(|r| engine.submit(r.clone()).unwrap());
+    let handles: Vec<_> = handles.collect();
+    for (request, handle) in together.iter().zip(handles) {
+        assert_eq!(handle.wait().unwrap(), alone(&reference, request));
+    }
+}
+
+/// A shape that no kernel can be launched for is refused before anything is read.
+#[test]
+fn a_model_too_wide_for_the_kernels_is_refused_by_a_device() {
+    let mut numbers = Numbers::new(5);
+    let config = config("llama", &mut numbers);
+    for wide in [
+        DecoderConfig {
+            vocab_size: 3_000_000,
+            ..config.clone()
+        },
+        DecoderConfig {
+            intermediate_size: 1_100_000,
+            ..config.clone()
+        },
+        DecoderConfig {
+            heads: 70_000 * config.kv_heads,
+            head_dim: 2,
+            ..config.clone()
+        },
+    ] {
+        let mut nothing = MemoryTensors::default();
+        let refused = Decoder::on_device(wide, &mut nothing, Shim::new());
+        let error = refused.unwrap_err().to_string();
+        assert!(error.contains("run the model on the CPU"), "{error}");
+    }
 }

@@ -23,17 +23,26 @@ use genesisflow_cuda::{
     layout,
 };
 
-use crate::{config::DecoderConfig, decoder::DecoderError, weights::TensorSource};
+use crate::{
+    config::{ConfigError, DecoderConfig},
+    decoder::DecoderError,
+    weights::TensorSource,
+};
 
 use super::{Backend, DeviceError, DeviceMemory, DeviceReport, Pace, Pool};
 use pool::DevicePool;
+use rotary::Rotary;
 use rows::Sizes;
 use weights::Weights;
 use workspace::Needs;
 
-/// Positions up to which working memory is set aside from the start; it grows when longer
-/// sequences come.
+/// Positions up to which tables (of blocks, of angles) are set aside from the start; they grow when
+/// longer sequences come.
 const USUAL_POSITIONS: usize = 32 << 10;
+
+/// Positions up to which all sequences of the pace attend side by side; of longer ones fewer do,
+/// which keep a card as busy.
+const SIDE_BY_SIDE: usize = 4 << 10;
 
 /// The share of free memory, one in so many, that is left for what grows and for the driver.
 const SPARE: usize = 40;
@@ -60,20 +69,31 @@ impl Loaded {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Working memory for steps of the pace's size over so many blocks.
+    /// Working memory for all steps of the pace's size over so many blocks, but for tables of
+    /// longer sequences: an engine may have given everything else to keys and values.
     fn usual_needs(&self, pace: Pace, blocks: usize) -> Needs {
+        let c = &self.weights.config;
         let positions = blocks.saturating_mul(KV_BLOCK).max(1);
         let rows = pace.step_rows.min(positions);
-        let singles = pace.running.min(rows);
-        let sizes = Sizes {
-            singles,
-            sampled_singles: singles,
-            sequences: 2 * pace.running,
-            stride: blocks.min(USUAL_POSITIONS / KV_BLOCK).next_power_of_two(),
-            positions: positions.min(USUAL_POSITIONS),
+        // Jobs, and as many replays.
+        let sequences = 2 * pace.running;
+        let all_sampled = Sizes {
+            sequences,
+            stride: Sizes::stride(blocks.min(USUAL_POSITIONS / KV_BLOCK)),
             ..Sizes::of_states(rows)
         };
-        Needs::of(&self.weights.config, &sizes)
+        // Sampled rows that are not all rows are listed by themselves.
+        let some_sampled = Sizes {
+            sampled: rows - 1,
+            ..all_sampled
+        };
+        Needs::of(c, &all_sampled)
+            .max(Needs::of(c, &some_sampled))
+            .with_singles(
+                c,
+                pace.running.min(rows),
+                Sizes::positions(positions.min(SIDE_BY_SIDE)),
+            )
     }
 }
 
@@ -84,6 +104,8 @@ impl OnDevice {
         config: DecoderConfig,
         source: &mut dyn TensorSource,
     ) -> Result<Self, DecoderError> {
+        config.check()?;
+        check_size(&config)?;
         let weights = Weights::load(&device, config, source)?;
         Ok(Self(Arc::new(Loaded {
             weights,
@@ -97,6 +119,35 @@ impl OnDevice {
         let _turn = self.0.turn();
         self.0.device.memory().ok()
     }
+}
+
+/// Refuses what the kernels cannot be launched for; far above real models.
+fn check_size(c: &DecoderConfig) -> Result<(), ConfigError> {
+    let qkv = (c.heads + 2 * c.kv_heads) * c.head_dim;
+    let rows = layout::MAX_MATRIX_ROWS;
+    for (key, size, found, most) in [
+        ("vocab_size", c.vocab_size, c.vocab_size, rows),
+        ("hidden_size", c.hidden_size, c.hidden_size, rows),
+        (
+            "intermediate_size",
+            c.intermediate_size,
+            2 * c.intermediate_size.next_multiple_of(8),
+            rows,
+        ),
+        ("num_attention_heads", c.heads, qkv, rows),
+        ("num_attention_heads", c.heads, c.heads, layout::MAX_HEADS),
+    ] {
+        if found > most {
+            return Err(ConfigError::Invalid {
+                key: key.into(),
+                found: size.to_string(),
+                expected: format!(
+                    "makes {found} of what a card takes at most {most}; run the model on the CPU"
+                ),
+            });
+        }
+    }
+    Ok(())
 }
 
 impl Backend for OnDevice {
@@ -131,7 +182,8 @@ impl Backend for OnDevice {
         let needs = self.0.usual_needs(self.pace(), usize::MAX);
         // A device that does not answer has room for nothing.
         let free = self.memory().map_or(0, |memory| memory.free);
-        let left = (free - free / SPARE).saturating_sub(needs.total());
+        let needed = needs.total() + Rotary::usual_bytes(c.head_dim);
+        let left = (free - free / SPARE).saturating_sub(needed);
         Some(left / block)
     }
 

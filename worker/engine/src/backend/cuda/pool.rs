@@ -88,11 +88,10 @@ impl DevicePool {
 impl Held {
     /// Makes room for a step. Whatever is replaced is in recorded steps.
     fn reserve(&mut self, loaded: &Loaded, needs: Needs, last: usize) -> Result<(), DeviceError> {
-        let joint = self.space.held().max(needs);
-        if joint != self.space.held() {
+        if !self.space.has_room(&needs) {
             self.recordings.clear();
             self.tables.clear();
-            self.space = Workspace::new(&loaded.device, joint)?;
+            self.space.make_room(&loaded.device, &needs)?;
         }
         if last >= self.rotary.positions() {
             self.recordings.clear();

@@ -8,10 +8,7 @@ use genesisflow_cuda::{
     operators::Rope,
 };
 
-use super::weights::floats;
-
-/// Positions of the first table; later ones have at least twice as many as those before.
-const FIRST: usize = 4096;
+use super::{weights::floats, USUAL_POSITIONS};
 
 /// Cosines and sines of the positions that have come up. They are f64 functions of the definition,
 /// which only the processor computes.
@@ -23,7 +20,13 @@ pub(super) struct Rotary {
 }
 
 impl Rotary {
-    /// A table for at least so many positions, and no more than `most` without need.
+    /// Bytes of a table for the usual positions.
+    pub(super) fn usual_bytes(head_dim: usize) -> usize {
+        4 * USUAL_POSITIONS * head_dim
+    }
+
+    /// A table for at least so many positions, and no more than `most` without need. Each is for
+    /// the usual ones or twice as many as the one before, so that it seldom has to be made anew.
     pub(super) fn new(
         device: &Arc<dyn Device>,
         frequencies: &[f64],
@@ -32,7 +35,7 @@ impl Rotary {
     ) -> Result<Self, DeviceError> {
         let positions = positions
             .next_power_of_two()
-            .max(FIRST)
+            .max(USUAL_POSITIONS)
             .min(most)
             .max(positions);
         let (mut cosines, mut sines) = (Vec::new(), Vec::new());

@@ -87,6 +87,17 @@ impl Sizes {
         }
     }
 
+    /// Room for a sequence of so many blocks in the tables. Few numbers, so that steps seldom
+    /// differ in them.
+    pub(super) fn stride(blocks: usize) -> usize {
+        blocks.next_power_of_two().max(16)
+    }
+
+    /// A bound for positions below this. Few numbers, too.
+    pub(super) fn positions(positions: usize) -> usize {
+        positions.next_power_of_two().max(1024)
+    }
+
     /// Whether every row is sampled, and so none is left behind by the last layer.
     pub(super) fn all_sampled(&self) -> bool {
         self.sampled == self.rows
@@ -190,10 +201,8 @@ impl Laid {
                 Some(_) => u32::from(genesisflow_canonical::sampler::MAX_TOP_K),
             },
             sequences: runs.len(),
-            stride: longest.next_power_of_two().max(16),
-            positions: (furthest(&all).max(furthest(&sampled)) + 1)
-                .next_power_of_two()
-                .max(1024),
+            stride: Sizes::stride(longest),
+            positions: Sizes::positions(furthest(&all).max(furthest(&sampled)) + 1),
         };
         let mut inputs = vec![0; Input::total(&sizes)];
         let mut put = |part: Input, words: Vec<u32>| {

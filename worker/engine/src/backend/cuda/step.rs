@@ -261,26 +261,33 @@ impl<'a> Step<'a> {
             }
         };
         let faults = self.faults(part.row_of, stage);
+        let scratch = self.space.scratch.span();
         let decode = AttentionPlan::Decode {
             max_positions: self.sizes.positions,
-            scratch: self.space.scratch.span(),
+            scratch,
         };
-        if part.singles == count {
+        let each =
+            layout::attention_scratch_bytes(1, c.heads, c.head_dim, self.sizes.positions);
+        let at_once = (scratch.bytes() / each).max(1);
+        if part.singles == count && count <= at_once {
             let task = AttentionTask {
                 quantized: Some(self.quantized()),
                 ..task(0, count)
             };
             operators::attend(self.device, &task, decode, faults)?;
         } else {
-            if part.singles > 0 {
-                operators::attend(self.device, &task(0, part.singles), decode, faults)?;
+            for first in (0..part.singles).step_by(at_once) {
+                let task = task(first, at_once.min(part.singles - first));
+                operators::attend(self.device, &task, decode, faults)?;
             }
-            let plan = AttentionPlan::Prefill {
-                tiles: part.tiles,
-                tile_count: part.tile_count,
-            };
-            let task = task(part.singles, count - part.singles);
-            operators::attend(self.device, &task, plan, faults)?;
+            if part.singles < count {
+                let plan = AttentionPlan::Prefill {
+                    tiles: part.tiles,
+                    tile_count: part.tile_count,
+                };
+                let task = task(part.singles, count - part.singles);
+                operators::attend(self.device, &task, plan, faults)?;
+            }
             let quantized = self.quantized();
             operators::quantize(self.device, attended, count, width, quantized, faults)?;
         }

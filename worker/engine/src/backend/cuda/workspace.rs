@@ -18,7 +18,7 @@ pub(super) const HEAD_ROWS: usize = 256;
 /// Bytes to which the parts of the results are padded.
 const PART: usize = 256;
 
-/// Bytes of each buffer. Each is a largest one of several steps' needs.
+/// Bytes of each buffer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Needs {
     hidden: usize,
@@ -47,7 +47,8 @@ impl Needs {
         } else {
             0
         };
-        let singles = sizes.singles.max(sizes.sampled_singles);
+        // Room for one row: those for which there is none are taken after each other.
+        let singles = sizes.singles.max(sizes.sampled_singles).min(1);
         let attention =
             layout::attention_scratch_bytes(singles, c.heads, c.head_dim, sizes.positions);
         Self {
@@ -81,6 +82,15 @@ impl Needs {
             inputs: self.inputs.max(other.inputs),
             tables: self.tables.max(other.tables),
             results: self.results.max(other.results),
+        }
+    }
+
+    /// With room for so many single rows at positions below this side by side.
+    pub(super) fn with_singles(self, c: &DecoderConfig, singles: usize, positions: usize) -> Self {
+        let scratch = layout::attention_scratch_bytes(singles, c.heads, c.head_dim, positions);
+        Self {
+            scratch: self.scratch.max(scratch),
+            ..self
         }
     }
 
@@ -134,7 +144,6 @@ impl Results {
 /// The buffers.
 #[derive(Debug)]
 pub(super) struct Workspace {
-    held: Needs,
     /// The residual stream, and that of the sampled rows.
     pub(super) hidden: [Buffer; 2],
     quants: Buffer,
@@ -155,7 +164,6 @@ impl Workspace {
     pub(super) fn new(device: &Arc<dyn Device>, needs: Needs) -> Result<Self, DeviceError> {
         let buffer = |bytes| Buffer::zeroed(device, bytes);
         Ok(Self {
-            held: needs,
             hidden: [buffer(needs.hidden)?, buffer(needs.hidden)?],
             quants: buffer(needs.quants)?,
             scales: buffer(needs.scales)?,
@@ -171,9 +179,48 @@ impl Workspace {
         })
     }
 
-    /// What it has room for.
-    pub(super) fn held(&self) -> Needs {
-        self.held
+    /// Every buffer, and what it needs.
+    fn buffers(&mut self, needs: &Needs) -> [(&mut Buffer, usize); 14] {
+        let [hidden, sampled_hidden] = &mut self.hidden;
+        let [queries, sampled_queries] = &mut self.queries;
+        [
+            (hidden, needs.hidden),
+            (sampled_hidden, needs.hidden),
+            (&mut self.quants, needs.quants),
+            (&mut self.scales, needs.scales),
+            (&mut self.qkv, needs.qkv),
+            (queries, needs.queries),
+            (sampled_queries, needs.queries),
+            (&mut self.inner, needs.inner),
+            (&mut self.up, needs.up),
+            (&mut self.logits, needs.logits),
+            (&mut self.scratch, needs.scratch),
+            (&mut self.inputs, needs.inputs),
+            (&mut self.tables, needs.tables),
+            (&mut self.results, needs.results),
+        ]
+    }
+
+    /// Whether every buffer is large enough.
+    pub(super) fn has_room(&mut self, needs: &Needs) -> bool {
+        let buffers = self.buffers(needs);
+        buffers.iter().all(|(buffer, bytes)| buffer.bytes() >= *bytes)
+    }
+
+    /// Replaces the buffers that are too small. What they held is lost.
+    pub(super) fn make_room(
+        &mut self,
+        device: &Arc<dyn Device>,
+        needs: &Needs,
+    ) -> Result<(), DeviceError> {
+        for (buffer, bytes) in self.buffers(needs) {
+            if buffer.bytes() < bytes {
+                // Given back first: keys and values have taken what else was free.
+                *buffer = Buffer::zeroed(device, 1)?;
+                *buffer = Buffer::zeroed(device, bytes)?;
+            }
+        }
+        Ok(())
     }
 
     /// Where rows are quantised.

@@ -18,6 +18,8 @@ pub struct Recorder {
     left: AtomicUsize,
     /// Free memory that it claims to have; 0: what the inner device says.
     free: AtomicUsize,
+    /// The largest allocation that still succeeds.
+    largest: AtomicUsize,
     itself: Weak<Self>,
 }
 
@@ -41,6 +43,7 @@ impl Recorder {
             replays: AtomicUsize::new(0),
             left: AtomicUsize::new(usize::MAX),
             free: AtomicUsize::new(0),
+            largest: AtomicUsize::new(usize::MAX),
             itself: itself.clone(),
         })
     }
@@ -61,6 +64,11 @@ impl Recorder {
 
     pub fn claim_free(&self, bytes: usize) {
         self.free.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Refuses larger allocations from now on, as if something else had taken the memory.
+    pub fn allow_allocations_of(&self, bytes: usize) {
+        self.largest.store(bytes, Ordering::Relaxed);
     }
 
     fn not_recording(&self) {
@@ -121,6 +129,13 @@ impl Device for Recorder {
 
     fn allocate(&self, bytes: usize) -> Result<Address, DeviceError> {
         self.not_recording();
+        if bytes > self.largest.load(Ordering::Relaxed) {
+            return Err(DeviceError::OutOfMemory {
+                device: self.name().into(),
+                bytes,
+                reason: "taken for this test".into(),
+            });
+        }
         self.inner.allocate(bytes)
     }
 
