@@ -76,6 +76,31 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
+    /// Takes over a context: makes the stream, and has the driver compile the kernels.
+    fn new(
+        name: String,
+        handle: sys::CUdevice,
+        context: sys::CUcontext,
+    ) -> Result<Self, String> {
+        let text = CString::new(PTX).map_err(|error| error.to_string())?;
+        // SAFETY: the context is alive; the text ends in a zero, and the driver keeps no pointer
+        // to it.
+        unsafe {
+            ctx::set_current(context).map_err(reason)?;
+            let stream = stream::create(stream::StreamKind::NonBlocking).map_err(reason)?;
+            let module = module::load_data(text.as_ptr().cast::<c_void>());
+            Ok(Self {
+                name,
+                handle,
+                context,
+                stream,
+                module: module.map_err(|error| {
+                    format!("its driver does not take the kernels: {}", reason(error))
+                })?,
+            })
+        }
+    }
+
     /// The card's name.
     pub(super) fn name(&self) -> &str {
         &self.name
@@ -143,27 +168,15 @@ impl CudaDevice {
         }
         let name = device::get_name(handle).map_err(driver)?;
         let name = format!("{name} (cuda:{index})");
-        // SAFETY: the handle came from the driver. What is made here is given back in the drop of
-        // `Connection`; where a later step fails the program goes on without the card.
-        let connection = unsafe {
-            let context = primary_ctx::retain(handle).map_err(driver)?;
-            ctx::set_current(context).map_err(driver)?;
-            let stream = stream::create(stream::StreamKind::NonBlocking).map_err(driver)?;
-            let text = CString::new(PTX).map_err(|error| refused(error.to_string()))?;
-            let module = module::load_data(text.as_ptr().cast::<c_void>()).map_err(|error| {
-                refused(format!(
-                    "its driver does not take the kernels: {}",
-                    reason(error)
-                ))
-            })?;
-            Connection {
-                name,
-                handle,
-                context,
-                stream,
-                module,
-            }
-        };
+        // SAFETY: the handle came from the driver; the context is given back in the drop of
+        // `Connection`, or below.
+        let context = unsafe { primary_ctx::retain(handle) }.map_err(driver)?;
+        let connection = Connection::new(name, handle, context).map_err(|reason| {
+            // SAFETY: retained above, and nothing uses it any more. What else was made goes with
+            // it, so that a card that is not used keeps none of its memory taken.
+            let _ = unsafe { primary_ctx::release(handle) };
+            refused(reason)
+        })?;
         let staging = Staging::new(STAGED)
             .map_err(|error| failed(&connection.name, "allocating page-locked memory", error))?;
         Ok(Self {

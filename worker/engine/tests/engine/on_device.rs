@@ -357,6 +357,31 @@ fn no_job_and_no_replay_asks_a_device_at_work_for_memory() {
     }
 }
 
+/// A card without memory for another recording goes on without.
+#[test]
+fn a_step_that_cannot_be_recorded_is_launched() {
+    let reference = model(3, "qwen2", false, false, 1, Kernel::detect());
+    let config = reference.decoder().config().clone();
+    let mut numbers = Numbers::new(3);
+    let _same_config = crate::random_model::config("qwen2", &mut numbers);
+    let weights = tensors(&config, &mut numbers);
+    let recorder = Recorder::new(Shim::new());
+    recorder.allow_recordings(1);
+    let subject = on(recorder.clone(), &config, &mut weights.clone());
+    let options = EngineOptions {
+        memory: 40 * block_bytes(&config),
+        ..EngineOptions::default()
+    };
+    let engine = Engine::start(Model::new(subject, None), options).unwrap();
+    let requests = requests(&mut Numbers::new(31), &config, 2);
+    let handles = requests.iter().map(|r| engine.submit(r.clone()).unwrap());
+    let handles: Vec<_> = handles.collect();
+    for (request, handle) in requests.iter().zip(handles) {
+        assert_eq!(handle.wait().unwrap(), alone(&reference, request));
+    }
+    assert!(recorder.refused_recordings() > 0);
+}
+
 /// A shape that no kernel can be launched for is refused before anything is read.
 #[test]
 fn a_model_too_wide_for_the_kernels_is_refused_by_a_device() {

@@ -124,10 +124,16 @@ impl Held {
             // Whatever happened, the recording must end.
             let graph = loaded.device.end_recording();
             launched?;
-            if let Some(graph) = graph? {
-                graph.replay()?;
-                self.recordings.insert(sizes, Some(graph));
-                return Ok(());
+            match graph {
+                Ok(Some(graph)) => {
+                    graph.replay()?;
+                    self.recordings.insert(sizes, Some(graph));
+                    return Ok(());
+                }
+                Ok(None) => {}
+                // Recordings take memory, too: do without them. If more is wrong with the device,
+                // the launches below find out.
+                Err(_) => self.recordings.clear(),
             }
         }
         if sizes.is_decode() && !is_known {

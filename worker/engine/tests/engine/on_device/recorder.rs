@@ -20,6 +20,9 @@ pub struct Recorder {
     free: AtomicUsize,
     /// The largest allocation that still succeeds.
     largest: AtomicUsize,
+    /// Recordings that still succeed, and those that did not.
+    recordings: AtomicUsize,
+    refused: AtomicUsize,
     itself: Weak<Self>,
 }
 
@@ -44,6 +47,8 @@ impl Recorder {
             left: AtomicUsize::new(usize::MAX),
             free: AtomicUsize::new(0),
             largest: AtomicUsize::new(usize::MAX),
+            recordings: AtomicUsize::new(usize::MAX),
+            refused: AtomicUsize::new(0),
             itself: itself.clone(),
         })
     }
@@ -69,6 +74,15 @@ impl Recorder {
     /// Refuses larger allocations from now on, as if something else had taken the memory.
     pub fn allow_allocations_of(&self, bytes: usize) {
         self.largest.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Lets so many recordings succeed.
+    pub fn allow_recordings(&self, count: usize) {
+        self.recordings.store(count, Ordering::Relaxed);
+    }
+
+    pub fn refused_recordings(&self) -> usize {
+        self.refused.load(Ordering::Relaxed)
     }
 
     fn not_recording(&self) {
@@ -204,6 +218,17 @@ impl Device for Recorder {
         let Some(operations) = self.tape.lock().unwrap().take() else {
             return Ok(None);
         };
+        let one_less = |left: usize| left.checked_sub(1);
+        let relaxed = Ordering::Relaxed;
+        let left = self.recordings.fetch_update(relaxed, relaxed, one_less);
+        if left.is_err() {
+            self.refused.fetch_add(1, relaxed);
+            return Err(DeviceError::Failed {
+                device: self.name().into(),
+                operation: "recording a step".into(),
+                reason: "no memory for it in this test".into(),
+            });
+        }
         let recorder = self.itself.upgrade().unwrap();
         Ok(Some(Box::new(Tape {
             recorder,
