@@ -103,6 +103,14 @@ impl FakeAudit {
         audit
     }
 
+    /// A result of this worker that nobody has been drawn to check.
+    pub fn own_in_review(now: BlockNumber) -> Self {
+        Self {
+            author: true,
+            ..Self::in_review(now, true)
+        }
+    }
+
     fn decide(&mut self, now: BlockNumber, verdict: Option<Ballot>) {
         self.verdict = verdict;
         self.status = JobStatus::Decided;

@@ -14,10 +14,12 @@
 //! | [`compare`] | whether it is right |
 //! | [`next`] | what to do next |
 //! | `act.rs` | does it |
-//! | `outage.rs` | what is done while the journal cannot be written, and after it was lost |
+//! | `outage.rs` | what is done while the journal cannot be written |
+//! | `adopt.rs` | takes results back that a lost journal knew |
 //! | `watch.rs` | looks at results unasked, and disputes wrong ones |
 
 mod act;
+mod adopt;
 pub mod compare;
 #[cfg(test)]
 pub(crate) mod fake_audit;
@@ -44,6 +46,7 @@ use crate::{
     shutdown::{Phase, Shutdown},
 };
 use act::Acted;
+use adopt::Search;
 use genesisflow_primitives::{
     views::{AuditView, JobView, SeatView},
     Balance, BlockNumber, JobId, JobStatus,
@@ -142,6 +145,8 @@ pub struct AuditLoop<M, E> {
     /// What was reported, so that it is said once.
     said: HashSet<(JobId, &'static str)>,
     last: Option<BlockNumber>,
+    /// For results that the journal does not know, in a new one.
+    search: Option<Search>,
     /// No new work: only what was committed is revealed.
     draining: bool,
 }
@@ -161,6 +166,7 @@ impl<M: Market, E: Executor> AuditLoop<M, E> {
             lost: HashSet::new(),
             said: HashSet::new(),
             last: None,
+            search: None,
             draining: false,
         }
     }

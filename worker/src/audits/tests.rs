@@ -302,8 +302,18 @@ async fn a_wrong_result_of_its_own_is_not_defended() {
 
 #[tokio::test]
 async fn killed_while_appealing_it_appeals_once() {
+    killed_on_the_way_to_an_appeal(async || Scene::accused(true).await).await;
+}
+
+#[tokio::test]
+async fn killed_while_taking_a_result_back_it_appeals_once() {
+    killed_on_the_way_to_an_appeal(async || Scene::of(|now| FakeAudit::accusation(now, true)))
+        .await;
+}
+
+async fn killed_on_the_way_to_an_appeal(set: impl AsyncFn() -> Scene) {
     for steps in 1.. {
-        let scene = Scene::accused(true).await;
+        let scene = set().await;
         let killer = Killer::after(Some(steps));
         let doomed = scene.market.with_killer(killer.clone());
         let executor = FakeExecutor::new(killer.clone());
@@ -376,6 +386,80 @@ async fn a_ballot_lost_with_the_journal_is_found_again_and_revealed() {
     running.stop().await;
     assert_eq!(scene.audit().commitments.len(), 1);
     assert_eq!(scene.replays(), 2);
+}
+
+#[tokio::test]
+async fn a_result_lost_with_the_journal_is_taken_back_and_followed_to_its_pay() {
+    let scene = Scene::of(FakeAudit::own_in_review);
+    let running = scene.start().await;
+    assert_eq!(running.ended().await, CaseEnd::Paid);
+    let journal = &running.worker.journal;
+    assert_eq!(journal.case(JOB).unwrap().unwrap().role, Role::Author);
+    until("complete", || journal.is_complete().unwrap()).await;
+    running.stop().await;
+    assert_eq!(scene.market.chain().submitted, 0, "nobody doubted it");
+}
+
+#[tokio::test]
+async fn a_result_lost_with_the_journal_is_appealed_for_if_it_is_right() {
+    for (right, end) in [(true, CaseEnd::Paid), (false, CaseEnd::Rejected)] {
+        let scene = Scene::of(|now| FakeAudit::accusation(now, right));
+        let running = scene.start().await;
+        assert_eq!(running.ended().await, end);
+        running.stop().await;
+        assert_eq!(scene.audit().appeals, u32::from(right));
+        assert_eq!(scene.replays(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_on_its_way_when_the_journal_was_lost_is_taken_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let market = FakeMarket::new();
+    let executor = FakeExecutor::new(market.killer.clone());
+    market.submit_job(JOB, 100_000);
+    market.claim_behind_its_back(JOB);
+    let journal = open(dir.path()).await;
+    let running = start(&market, &executor, journal, Appeals::default());
+    let height = market.chain().height;
+    until("some looks", || market.chain().height > height + 20).await;
+    let journal = &running.worker.journal;
+    assert!(
+        !journal.is_complete().unwrap(),
+        "the job is not delivered yet"
+    );
+    assert_eq!(journal.case(JOB).unwrap(), None);
+
+    let height = market.chain().height;
+    let audit = FakeAudit::accusation(height, true);
+    market.chain().audits.insert(JOB, audit);
+    assert_eq!(running.ended().await, CaseEnd::Paid);
+    until("complete", || journal.is_complete().unwrap()).await;
+    running.stop().await;
+    assert_eq!(market.chain().audits[&JOB].appeals, 1);
+}
+
+#[tokio::test]
+async fn a_seat_does_not_wait_while_thousands_of_jobs_are_looked_through() {
+    const SEAT: JobId = JOB + 1;
+    let scene = Scene::of(|now| {
+        let mut audit = FakeAudit::accusation(now, true);
+        audit.until = now + 10_000;
+        audit
+    });
+    let height = scene.market.chain().height;
+    let seat = FakeAudit::seat(height, true, Fellows::Agree);
+    scene.market.chain().audits.insert(SEAT, seat);
+    // Others' jobs: the newest of thousands.
+    scene.market.submit_job(JOB + 5_000, 100);
+    let running = scene.start().await;
+    let journal = &running.worker.journal;
+    let committed = || !scene.market.chain().audits[&SEAT].commitments.is_empty();
+    until("committed", committed).await;
+    assert_eq!(journal.case(JOB).unwrap(), None, "the search is not over");
+    assert_eq!(running.ended().await, CaseEnd::Paid);
+    assert_eq!(scene.audit().appeals, 1);
+    running.stop().await;
 }
 
 #[tokio::test]

@@ -38,6 +38,8 @@ pub const RIVAL: AccountId = [2; 32];
 pub const MODEL: ModelId = H256::repeat_byte(5);
 pub const GENESIS: H256 = H256::repeat_byte(8);
 const MORTALITY: BlockNumber = 20;
+/// What each job costs at most.
+const WORST_CASE: Balance = 1_000;
 const TICK: Duration = Duration::from_millis(1);
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -497,7 +499,7 @@ impl View for FakeView {
             deposit: 0,
             worker: job.worker,
             prices: None,
-            worst_case_fee: Some(1_000),
+            worst_case_fee: Some(WORST_CASE),
             usage: None,
             fault: None,
             fee: None,
@@ -554,7 +556,29 @@ impl View for FakeView {
     }
 
     async fn worker(&self) -> MarketResult<Option<WorkerView>> {
-        Ok(None)
+        let jobs = self.jobs.keys().chain(self.audits.keys());
+        let open = jobs.filter_map(|id| self.find(*id)).filter(|job| {
+            let is_final = matches!(job.status, JobStatus::Settled | JobStatus::Rejected);
+            job.worker == Some(ME) && !is_final
+        });
+        let factor = Balance::from(terms().exposure_factor);
+        Ok(Some(WorkerView {
+            stake: 1_000_000,
+            unbonding: Vec::new(),
+            withdrawable: 0,
+            exposure: WORST_CASE * factor * open.count() as Balance,
+            free_stake: 1_000_000,
+            chilled: false,
+            endpoint: Default::default(),
+            offers: 1,
+            claims: 0,
+            settled: 0,
+            late: 0,
+            rejected: 0,
+            last_rejection: None,
+            audited: 0,
+            open_audits: 0,
+        }))
     }
 
     async fn offer(&self, _: ModelId) -> MarketResult<Option<OfferView<AccountId>>> {
