@@ -9,20 +9,19 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Keyring } from '@polkadot/api';
 import { compactToU8a, stringToHex, u8aConcat, u8aToHex } from '@polkadot/util';
-import { blake2AsHex, randomAsHex } from '@polkadot/util-crypto';
+import { blake2AsHex } from '@polkadot/util-crypto';
 import { seatsOf } from '../audits.mjs';
-import { ballotCommitment } from '../ballot.mjs';
 import {
   balanceOf,
   connect,
   eventOf,
-  everyFinalizedBlock,
   finalized,
   formatGen,
   parseGen,
   signAndFinalize,
   textOf,
 } from '../connect.mjs';
+import { offerAsAuditors, playAuditors } from './auditors.mjs';
 import { manifest, TERMS } from './manifest.mjs';
 import { eventually, startExample, startNode, stopAll, withLogs } from './processes.mjs';
 
@@ -38,9 +37,7 @@ const NO_CAP = 2n ** 128n - 1n;
 let node;
 let api;
 let keyring;
-/** What the auditors of this file have said, as `[job, auditor, valid]`. */
-const ballots = [];
-let auditing;
+let auditors;
 
 const pair = (name) => keyring.addFromUri(name);
 const address = (name) => pair(name).address;
@@ -48,45 +45,6 @@ const send = (name, transaction) => signAndFinalize(api, transaction, pair(name)
 const balance = async (name) => balanceOf((await finalized(api)).at, address(name));
 const stakeOf = async (name) => (await api.call.inferenceApi.worker(address(name))).unwrap().stake.toBigInt();
 const jobView = async (job) => (await (await finalized(api)).at.call.inferenceApi.job(job)).unwrap();
-
-/** Does whatever waits for the auditors at every block, until stopped. */
-function audit() {
-  const salts = new Map();
-  const busy = new Set();
-  const act = async (name, seat) => {
-    const valid = textOf(seat.output) === RIGHT;
-    const digest = blake2AsHex(seat.seed.toU8a());
-    const key = `${name} ${seat.job} ${seat.round}`;
-    const task = `${key} ${seat.status.type}`;
-    if (!(seat.status.isToCommit || seat.status.isToReveal) || busy.has(task)) {
-      return;
-    }
-    busy.add(task);
-    if (seat.status.isToCommit) {
-      salts.set(key, randomAsHex(32));
-      const commitment = ballotCommitment(api, seat, address(name), digest, valid, salts.get(key));
-      const { fee } = await send(name, api.tx.inference.commitBallot(seat.job, commitment));
-      assert.equal(fee, 0n, 'a commitment that is taken costs nothing');
-    } else {
-      await send(name, api.tx.inference.revealBallot(seat.job, digest, valid, salts.get(key)));
-      ballots.push([seat.job.toNumber(), name, valid]);
-    }
-  };
-  const pending = [];
-  const watch = everyFinalizedBlock(api, 1, async (_, at) => {
-    for (const name of WORKERS) {
-      const seats = await seatsOf(at, address(name));
-      pending.push(...seats.map((seat) => act(name, seat)));
-    }
-    return false;
-  });
-  return {
-    stop: async () => {
-      watch.stop();
-      await Promise.all(pending);
-    },
-  };
-}
 
 before(async () => {
   node = await startNode('development node', ['--dev', '--tmp']);
@@ -104,25 +62,20 @@ before(async () => {
   const { events } = await send('//Alice', api.tx.sudo.sudo(api.tx.inference.setParameters(rare)));
   assert.ok(eventOf(events, api.events.sudo.Sudid).sudoResult.isOk);
   await send('//Alice', api.tx.inference.registerModel(MODEL.bytes));
-  await Promise.all(
-    WORKERS.map((name) =>
-      send(
-        name,
-        api.tx.utility.batchAll([
-          api.tx.inference.registerWorker(STAKE, ''),
-          api.tx.inference.setOffer(MODEL.id, TERMS.minPriceInput, TERMS.minPriceOutput, 2),
-        ]),
-      ),
-    ),
-  );
+  const pairs = new Map(WORKERS.map((name) => [name, pair(name)]));
+  await offerAsAuditors(api, [...pairs.values()], MODEL.id, {
+    stake: STAKE,
+    priceInput: TERMS.minPriceInput,
+    priceOutput: TERMS.minPriceOutput,
+  });
   await eventually('all workers to be in the audit pool', 120, async () => {
     const pool = await api.call.inferenceApi.auditPool(MODEL.id);
     return pool.length === WORKERS.length;
   });
-  auditing = audit();
+  auditors = playAuditors(api, pairs, ({ output }) => textOf(output) === RIGHT);
 });
 after(async () => {
-  await auditing?.stop();
+  await auditors?.stop();
   await api?.disconnect();
   await stopAll();
 });
@@ -201,7 +154,7 @@ test('a wrong answer that is disputed is rejected: bond and escrow come back, st
       // The rest of the escrow came back with the delivery.
       assert.match(example.stdout, /REJECTED for good; the requester has 0\.002 GEN back/);
       assert.match(example.stdout, /your bond came back/);
-      const said = ballots.filter(([about]) => about === job);
+      const said = auditors.ballots.filter(([about]) => about === job);
       assert.ok(said.length >= 2, 'a verdict needs two auditors');
       assert.ok(said.every(([, , valid]) => valid === false));
 

@@ -21,6 +21,15 @@ pub fn write(dir: &Path) {
     put("manifest.toml", MANIFEST.into());
 }
 
+/// Writes the model's folder with the least pay of a seat: so the premium covers
+/// an audit of every job on probation.
+pub fn write_cheaply_audited(dir: &Path) {
+    write(dir);
+    let manifest = MANIFEST.replace("seat-pay = 50", "seat-pay = 10");
+    assert_ne!(manifest, MANIFEST);
+    std::fs::write(dir.join("manifest.toml"), manifest).unwrap();
+}
+
 const MANIFEST: &str = r#"
 name = "Random bytes"
 

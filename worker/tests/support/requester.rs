@@ -114,6 +114,17 @@ impl Requester {
         view.worker().await.unwrap().expect("a worker")
     }
 
+    /// What another account can spend, in base units, and how many transactions
+    /// it has signed.
+    pub async fn balance_and_nonce(&self, account: AccountId) -> (Balance, u64) {
+        let view = self.chain.view().await.unwrap();
+        let view = ChainView::new(view.at().clone(), account);
+        (
+            view.free_balance().await.unwrap(),
+            view.nonce().await.unwrap(),
+        )
+    }
+
     /// Waits until a job is in a state.
     pub async fn reached(
         &self,
