@@ -89,17 +89,10 @@ impl ModelStore {
     /// [`Kind::Journal`] if it cannot be read or is malformed.
     pub fn open(data_dir: &Path) -> Result<Self> {
         let path = data_dir.join(FILE);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(unusable(&path, error)),
-        };
-        let document: Document =
-            toml::from_str(&text).map_err(|error| unusable(&path, error.to_string().trim_end()))?;
         Ok(Self {
+            entries: read(&path)?,
             path,
             models: data_dir.join(MODELS),
-            entries: document.models,
         })
     }
 
@@ -170,9 +163,10 @@ impl ModelStore {
     /// # Errors
     /// [`Kind::Journal`] if the list cannot be written.
     pub fn add(&mut self, entry: Entry) -> Result<()> {
-        self.entries.retain(|old| old.folder != entry.folder);
-        self.entries.push(entry);
-        self.save()
+        self.update(|entries| {
+            entries.retain(|old| old.folder != entry.folder);
+            entries.push(entry);
+        })
     }
 
     /// Notes that `folder` holds `model`; replaces what was said of either.
@@ -192,33 +186,29 @@ impl ModelStore {
     }
 
     fn change(&mut self, model: ModelId, folder: &Path, pins: Option<Vec<Pin>>) -> Result<()> {
-        let before = self.entries.clone();
         let id = Some(shown(model));
-        for entry in &mut self.entries {
-            if entry.id == id && entry.folder != folder {
-                entry.id = None;
-            }
-        }
-        // Of a folder that was never added, nothing but its id was known.
-        let is_known = |entry: &Entry| entry.id.is_some() || !entry.pins.is_empty();
-        self.entries
-            .retain(|entry| is_known(entry) || entry.folder == folder);
-        match self.entries.iter_mut().find(|entry| entry.folder == folder) {
-            Some(entry) => {
-                entry.id = id;
-                if let Some(pins) = pins {
-                    entry.pins = pins;
+        self.update(|entries| {
+            for entry in entries.iter_mut() {
+                if entry.id == id && entry.folder != folder {
+                    entry.id = None;
                 }
             }
-            None => self.entries.push(Entry {
-                id,
-                ..Entry::new(folder, None, pins.unwrap_or_default())
-            }),
-        }
-        if self.entries == before {
-            return Ok(());
-        }
-        self.save()
+            // Of a folder that was never added, nothing but its id was known.
+            let is_known = |entry: &Entry| entry.id.is_some() || !entry.pins.is_empty();
+            entries.retain(|entry| is_known(entry) || entry.folder == folder);
+            match entries.iter_mut().find(|entry| entry.folder == folder) {
+                Some(entry) => {
+                    entry.id = id;
+                    if let Some(pins) = pins {
+                        entry.pins = pins;
+                    }
+                }
+                None => entries.push(Entry {
+                    id,
+                    ..Entry::new(folder, None, pins.unwrap_or_default())
+                }),
+            }
+        })
     }
 
     /// Forgets a folder.
@@ -226,12 +216,30 @@ impl ModelStore {
     /// # Errors
     /// [`Kind::Journal`] if the list cannot be written.
     pub fn forget(&mut self, folder: &Path) -> Result<()> {
-        let before = self.entries.len();
-        self.entries.retain(|entry| entry.folder != folder);
-        if self.entries.len() == before {
+        self.update(|entries| entries.retain(|entry| entry.folder != folder))
+    }
+
+    /// Changes the list as it is now: while a model was fetched, another command may have written
+    /// to it.
+    fn update(&mut self, change: impl FnOnce(&mut Vec<Entry>)) -> Result<()> {
+        let _lock = self.lock().map_err(|error| unusable(&self.path, error))?;
+        let before = read(&self.path)?;
+        self.entries.clone_from(&before);
+        change(&mut self.entries);
+        if self.entries == before {
             return Ok(());
         }
         self.save()
+    }
+
+    /// Nobody else changes the list until the returned file is dropped.
+    fn lock(&self) -> std::io::Result<std::fs::File> {
+        if let Some(dir) = self.path.parent() {
+            std::fs::create_dir_all(dir)?;
+        }
+        let file = std::fs::File::create(self.path.with_extension("toml.lock"))?;
+        file.lock()?;
+        Ok(file)
     }
 
     /// Replaces the file in one step, so that a kill leaves the old or the new.
@@ -241,9 +249,6 @@ impl ModelStore {
         };
         let text = toml::to_string(&document).map_err(|error| unusable(&self.path, error))?;
         let write = || -> std::io::Result<()> {
-            if let Some(dir) = self.path.parent() {
-                std::fs::create_dir_all(dir)?;
-            }
             let new = self.path.with_extension("toml.new");
             let mut file = std::fs::File::create(&new)?;
             file.write_all(text.as_bytes())?;
@@ -252,6 +257,18 @@ impl ModelStore {
         };
         write().map_err(|error| unusable(&self.path, error))
     }
+}
+
+/// The entries of the list at `path`; an absent one has none.
+fn read(path: &Path) -> Result<Vec<Entry>> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(unusable(path, error)),
+    };
+    let document: Document =
+        toml::from_str(&text).map_err(|error| unusable(path, error.to_string().trim_end()))?;
+    Ok(document.models)
 }
 
 /// A model id as people see and type it: `0x` and 64 hexadecimal digits.
@@ -337,6 +354,23 @@ mod tests {
             .unwrap();
         assert_eq!(store.entry(folder).unwrap().model(), None);
         assert_eq!(store.folder(id), Some(Path::new("/other")));
+    }
+
+    /// `model add` may take an hour, and `offer` or `run` may write meanwhile.
+    #[test]
+    fn what_another_command_wrote_meanwhile_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut slow = ModelStore::open(dir.path()).unwrap();
+        let mut quick = ModelStore::open(dir.path()).unwrap();
+        let id = ModelId::repeat_byte(1);
+        quick.note(id, Path::new("/models/a")).unwrap();
+        slow.add(Entry::new(Path::new("/models/b"), None, vec![pin("w")]))
+            .unwrap();
+        quick.forget(Path::new("/models/none")).unwrap();
+        for store in [slow, quick, ModelStore::open(dir.path()).unwrap()] {
+            assert_eq!(store.folder(id), Some(Path::new("/models/a")));
+            assert!(store.entry(Path::new("/models/b")).is_some());
+        }
     }
 
     #[test]
