@@ -14,6 +14,7 @@ use crate::error::{Error, Kind, Result};
 use serde::Deserialize;
 use std::{net::IpAddr, time::Duration};
 use ureq::{
+    config::RedirectAuthHeaders,
     tls::{RootCerts, TlsConfig},
     Agent,
 };
@@ -161,6 +162,9 @@ impl Hub {
             .timeout_recv_response(Some(PATIENCE))
             .timeout_per_read(Some(SILENCE))
             .https_only(!is_plain)
+            // The hub answers for small files from another path of its own, where a model that is
+            // not for everybody needs the token again. It goes to no other host.
+            .redirect_auth_headers(RedirectAuthHeaders::SameHost)
             .tls_config(tls);
         if is_plain {
             // A proxy of the environment is not for this machine.
@@ -238,7 +242,7 @@ impl Hub {
     ) -> std::result::Result<ureq::http::Response<ureq::Body>, ureq::Error> {
         let mut request = self.agent.get(url);
         if let Some(token) = &self.token {
-            // Not passed on to where the hub redirects to.
+            // Not passed on to other hosts that the hub redirects to.
             request = request.header("Authorization", format!("Bearer {token}"));
         }
         if let Some(from) = from {
@@ -352,6 +356,47 @@ mod tests {
         ] {
             let error = Hub::new(bad).unwrap_err();
             assert_eq!(error.kind(), Kind::Usage, "{bad}");
+        }
+    }
+
+    /// Answers one request with `answer`, and says what was asked.
+    fn serve(answer: String) -> (u16, std::thread::JoinHandle<String>) {
+        use std::io::{Read, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let served = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut asked = Vec::new();
+            let mut buffer = [0; 4096];
+            while !asked.windows(4).any(|end| end == b"\r\n\r\n") {
+                let read = stream.read(&mut buffer).unwrap();
+                assert_ne!(read, 0, "the request ended early");
+                asked.extend_from_slice(&buffer[..read]);
+            }
+            stream.write_all(answer.as_bytes()).unwrap();
+            String::from_utf8(asked).unwrap()
+        });
+        (port, served)
+    }
+
+    #[test]
+    fn the_token_goes_on_within_the_hub_and_to_nobody_else() {
+        let end = "Content-Length: 0\r\nConnection: close\r\n\r\n";
+        for (host, is_told) in [("127.0.0.1", true), ("localhost", false)] {
+            let (port, second) = serve(format!("HTTP/1.1 200 OK\r\n{end}"));
+            let (first_port, first) = serve(format!(
+                "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://{host}:{port}/cached\r\n{end}"
+            ));
+            let address = format!("http://127.0.0.1:{first_port}");
+            let hub = Hub {
+                token: Some("hf_secret".into()),
+                ..Hub::new(&address).unwrap()
+            };
+            let answer = hub.get(&format!("{address}/file"), None).unwrap();
+            assert_eq!(answer.status().as_u16(), 200);
+            let has_token = |asked: String| asked.contains("Bearer hf_secret");
+            assert!(has_token(first.join().unwrap()));
+            assert_eq!(has_token(second.join().unwrap()), is_told, "{host}");
         }
     }
 
