@@ -114,6 +114,9 @@ impl<M: Market, E: Executor> Worker<M, E> {
             return Ok(Acted::NotFoundAgain(Box::new(seat)));
         }
         let mut case = case.unwrap_or_else(|| Case::new(seat.model.0, Role::Auditor));
+        // One that the commitment does not open is of no use, and would be taken for this one.
+        case.ballots
+            .retain(|other| (other.round, other.seed) != (cast.round, cast.seed));
         case.ballots.push(cast);
         case.end = None;
         self.journal.put_case(job, &case)?;
@@ -205,7 +208,7 @@ impl<M: Market, E: Executor> Worker<M, E> {
         let fee = seen.fee.unwrap_or_default();
         let worst_case = seen.worst_case_fee.unwrap_or(seen.max_fee);
         let bond = seen.terms.audit.appeal_bond(fee, worst_case);
-        match self.may_appeal(&seen, &case, appeals, bond).await {
+        match self.may_appeal(&seen, &case, appeals, bond, until).await {
             Ok(Ok(())) => {}
             Ok(Err(reason)) => return Ok(Acted::NotAppealed { reason, until }),
             Err(MarketError::Fatal(error)) => return Err(error),
@@ -245,6 +248,7 @@ impl<M: Market, E: Executor> Worker<M, E> {
         case: &Case,
         appeals: Appeals,
         bond: Balance,
+        until: BlockNumber,
     ) -> MarketResult<std::result::Result<(), String>> {
         if !appeals.enabled {
             return Ok(Err("appeals are turned off (`appeal`)".into()));
@@ -276,9 +280,12 @@ impl<M: Market, E: Executor> Worker<M, E> {
         };
         let cancel = Cancel::default();
         let _stop = StopOnDrop(cancel.clone());
-        let found = match check(&self.executor, question, cancel).await {
-            Ok(found) => found,
-            Err(error) => return Ok(Err(format!("the job cannot be replayed: {error}"))),
+        let left = time_until(until, view.head().number);
+        let replay = check(&self.executor, question, cancel);
+        let found = match tokio::time::timeout(left, replay).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => return Ok(Err(format!("the job cannot be replayed: {error}"))),
+            Err(_) => return Ok(Err("the replay did not end while an appeal is taken".into())),
         };
         // What this worker stands for: its own result, or its ballot.
         let stands_for = match case.role {

@@ -463,6 +463,33 @@ async fn a_seat_does_not_wait_while_thousands_of_jobs_are_looked_through() {
 }
 
 #[tokio::test]
+async fn a_wrong_ballot_in_the_journal_is_replaced_by_the_one_committed_to() {
+    let scene = Scene::of(|now| {
+        let mut audit = FakeAudit::seat(now, true, Fellows::Agree);
+        audit.until = now + 5_000;
+        audit.alive = false;
+        audit
+    });
+    let running = scene.start().await;
+    until("committed", || !scene.audit().commitments.is_empty()).await;
+    let mut case = running.worker.journal.case(JOB).unwrap().unwrap();
+    running.stop().await;
+
+    let right = case.ballots.clone();
+    case.ballots[0].ballot.valid = !right[0].ballot.valid;
+    let journal = open(scene.dir.path()).await;
+    journal.put_case(JOB, &case).unwrap();
+    drop(journal);
+    let running = scene.start().await;
+    let ballots = || running.worker.journal.case(JOB).unwrap().unwrap().ballots;
+    until("found again", || ballots() == right).await;
+    scene.market.chain().audits.get_mut(&JOB).unwrap().until = 0;
+    until("revealed", || !scene.audit().reveals.is_empty()).await;
+    running.stop().await;
+    assert_eq!(scene.replays(), 2);
+}
+
+#[tokio::test]
 async fn with_a_full_disk_a_ballot_is_still_revealed_and_nothing_else_done() {
     let scene = Scene::of(|now| {
         let mut audit = FakeAudit::seat(now, true, Fellows::Agree);
