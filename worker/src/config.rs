@@ -223,7 +223,7 @@ fn read_file(path: &Path) -> Result<ConfigFile> {
     })?;
     let mut file: ConfigFile = toml::from_str(&text).map_err(|error| {
         Error::new(Kind::Usage, format!("the configuration file {shown} is malformed"))
-            .because(error.to_string().trim_end())
+            .because(in_line(&text, &error))
             .fix("the keys are url, key-file, proxy-for, data-dir, log, models, shutdown-grace, appeal, appeal-bond-limit, dispute-sample-rate, dispute-confidence, dispute-least-gain, dispute-bond-limit, metrics, hub, disk-quota and device; see the worker's README")
     })?;
     // Paths in the file are meant from where the file is.
@@ -233,6 +233,16 @@ fn read_file(path: &Path) -> Result<ConfigFile> {
     file.data_dir.iter_mut().for_each(anchored);
     file.models.iter_mut().for_each(anchored);
     Ok(file)
+}
+
+/// What is wrong with the file and where, without repeating the line: a secret may have been put
+/// there by mistake, and what is said here ends up in logs.
+fn in_line(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message();
+    match error.span().and_then(|span| text.get(..span.start)) {
+        Some(before) => format!("line {}: {message}", before.matches('\n').count() + 1),
+        None => message.to_owned(),
+    }
 }
 
 fn default_data_dir() -> Option<PathBuf> {
@@ -358,5 +368,14 @@ mod tests {
         std::fs::write(&path, "urll = \"ws://x\"").unwrap();
         let unknown = Settings::resolve(&args).unwrap_err();
         assert!(unknown.to_string().contains("urll"), "{unknown}");
+        assert!(unknown.to_string().contains("line 1"), "{unknown}");
+        let secret = "log = \"info\"\nphrase = \"bottom drive obey lake\"";
+        std::fs::write(&path, secret).unwrap();
+        let secret = Settings::resolve(&args).unwrap_err().to_string();
+        assert!(
+            secret.contains("line 2") && secret.contains("phrase"),
+            "{secret}"
+        );
+        assert!(!secret.contains("bottom"), "{secret}");
     }
 }

@@ -1,6 +1,6 @@
 //! `register`: become a worker, or raise the stake.
 
-use super::{address, connect};
+use super::{address, connect, stake::bonded};
 use crate::{
     amount::Amount,
     chain::metadata::runtime,
@@ -52,8 +52,7 @@ pub async fn run(settings: &Settings, args: &RegisterArgs) -> Result<()> {
         return Ok(());
     };
 
-    let unbonding: u128 = worker.unbonding.iter().map(|chunk| chunk.amount).sum();
-    let bonded = worker.stake.saturating_sub(unbonding);
+    let bonded = bonded(&worker);
     let mut changed = false;
     if wanted > bonded {
         let more = wanted - bonded;

@@ -160,7 +160,7 @@ fn positive(args: &AmountArgs) -> Result<Amount> {
 }
 
 /// Stake that is not on its way out, in base units.
-fn bonded(worker: &WorkerView) -> u128 {
+pub(super) fn bonded(worker: &WorkerView) -> u128 {
     let unbonding = worker.unbonding.iter().map(|chunk| chunk.amount);
     worker
         .stake

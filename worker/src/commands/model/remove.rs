@@ -80,6 +80,11 @@ fn delete(store: &ModelStore, dir: &Path) -> Result<u64> {
     // In one step, so that a kill leaves no half model under its name.
     let doomed = partial.join(format!("{name}.removed"));
     let removed = std::fs::create_dir_all(&partial)
+        .and_then(|()| match std::fs::remove_dir_all(&doomed) {
+            // Left behind by a removal that was killed, it would be in the way.
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        })
         .and_then(|()| std::fs::rename(dir, &doomed))
         .and_then(|()| std::fs::remove_dir_all(&doomed));
     match removed {
@@ -133,4 +138,24 @@ async fn require_idle(settings: &Settings, id: ModelId, entry: &Entry) -> Result
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_removal_that_was_killed_is_not_in_the_way_of_the_next() {
+        let data = tempfile::tempdir().unwrap();
+        let store = ModelStore::open(data.path()).unwrap();
+        let left = store.partial_dir().join("tiny.removed");
+        let dir = store.models_dir().join("tiny");
+        for (folder, bytes) in [(&left, 7), (&dir, 1_000)] {
+            std::fs::create_dir_all(folder).unwrap();
+            std::fs::write(folder.join("w"), vec![0; bytes]).unwrap();
+        }
+        assert_eq!(delete(&store, &dir).unwrap(), 1_000);
+        assert!(!dir.exists() && !left.exists());
+        assert_eq!(delete(&store, &dir).unwrap(), 0);
+    }
 }
