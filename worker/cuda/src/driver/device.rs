@@ -77,11 +77,7 @@ impl fmt::Debug for Connection {
 
 impl Connection {
     /// Takes over a context: makes the stream, and has the driver compile the kernels.
-    fn new(
-        name: String,
-        handle: sys::CUdevice,
-        context: sys::CUcontext,
-    ) -> Result<Self, String> {
+    fn new(name: String, handle: sys::CUdevice, context: sys::CUcontext) -> Result<Self, String> {
         let text = CString::new(PTX).map_err(|error| error.to_string())?;
         // SAFETY: the context is alive; the text ends in a zero, and the driver keeps no pointer
         // to it.

@@ -266,8 +266,7 @@ impl<'a> Step<'a> {
             max_positions: self.sizes.positions,
             scratch,
         };
-        let each =
-            layout::attention_scratch_bytes(1, c.heads, c.head_dim, self.sizes.positions);
+        let each = layout::attention_scratch_bytes(1, c.heads, c.head_dim, self.sizes.positions);
         let at_once = (scratch.bytes() / each).max(1);
         if part.singles == count && count <= at_once {
             let task = AttentionTask {

@@ -204,7 +204,9 @@ impl Workspace {
     /// Whether every buffer is large enough.
     pub(super) fn has_room(&mut self, needs: &Needs) -> bool {
         let buffers = self.buffers(needs);
-        buffers.iter().all(|(buffer, bytes)| buffer.bytes() >= *bytes)
+        buffers
+            .iter()
+            .all(|(buffer, bytes)| buffer.bytes() >= *bytes)
     }
 
     /// Replaces the buffers that are too small. What they held is lost.
