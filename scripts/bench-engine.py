@@ -217,7 +217,7 @@ def compare(arguments: argparse.Namespace) -> None:
                     + [*common, *replay],
                     engine_environment,
                 )
-                bandwidth = max(bandwidth, report["read_bandwidth"])
+                bandwidth = max(bandwidth, report["bandwidth"]["bytes_per_second"])
                 ours.append(report["models"][0])
                 theirs.append(
                     child(
@@ -232,7 +232,7 @@ def compare(arguments: argparse.Namespace) -> None:
                 "time": f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC",
                 "shape": shape,
                 "format": stored,
-                "kernel": report["kernel"],
+                "kernel": report["device"]["kernel"],
                 "bandwidth": bandwidth,
                 "engine": {str(column): speed for column, speed in engine.items()},
                 "llama": {str(column): speed for column, speed in llama.items()},
@@ -277,7 +277,7 @@ def show(rows: list[dict], arguments: argparse.Namespace) -> None:
         cells.append(f"{row['memory']:.2f}" if "memory" in row else "")
         cells.append(f"{100 * row['replay']:.0f} %" if "replay" in row else "")
         print("| " + " | ".join(cells) + " |")
-    print("\nx1 of it: the weights read for each token of one sequence, over the read bandwidth just before ", end="")
+    print("\nx1 of it: weights, keys and values read for each token of one sequence, over the read bandwidth just before ", end="")
     print("and after; the median of all runs. Memory: resident memory of the process over weights and KV. ", end="")
     print("Replay: its time over that of generating the same 256 tokens.")
 

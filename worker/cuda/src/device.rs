@@ -120,6 +120,11 @@ pub trait Device: Debug + Send + Sync {
     /// A name for messages, such as `NVIDIA H200 (device 0)`.
     fn name(&self) -> &str;
 
+    /// The driver behind it and its version, `580.65.06 (CUDA 13.0)`; none if there is none.
+    fn driver(&self) -> Option<String> {
+        None
+    }
+
     /// Free and total memory.
     ///
     /// # Errors
@@ -165,6 +170,15 @@ pub trait Device: Debug + Send + Sync {
     /// # Errors
     /// [`DeviceError`].
     unsafe fn fill(&self, at: Address, bytes: usize, value: u8) -> Result<(), DeviceError>;
+
+    /// Copies bytes within the device's memory.
+    ///
+    /// # Safety
+    /// `bytes` bytes from `from` and from `to` lie in one allocation each, and do not overlap.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    unsafe fn copy(&self, to: Address, from: Address, bytes: usize) -> Result<(), DeviceError>;
 
     /// Launches a kernel.
     ///
@@ -240,6 +254,24 @@ impl Buffer {
             bytes: self.bytes,
             buffer: PhantomData,
         }
+    }
+
+    /// Copies all of another buffer of the same device to its beginning.
+    ///
+    /// # Panics
+    /// If it does not fit, or lies on another device.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn copy_from(&mut self, other: &Self) -> Result<(), DeviceError> {
+        assert!(
+            Arc::ptr_eq(&self.device, &other.device),
+            "a copy within one device"
+        );
+        assert!(other.bytes <= self.bytes, "bytes copied to a buffer");
+        // SAFETY: both are live allocations of this device and hold that many bytes; they are two,
+        // since one is borrowed for changes.
+        unsafe { self.device.copy(self.address, other.address, other.bytes) }
     }
 
     /// Its device.

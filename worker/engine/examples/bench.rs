@@ -10,14 +10,17 @@ use std::error::Error;
 
 use genesisflow_engine::{
     bench::{self, BenchPlan, Shape, StoredFormat},
+    devices::Place,
     LoadOptions,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
+    let place = Place::Processor(LoadOptions::from_environment()?);
     let mut plan = BenchPlan {
         shapes: Shape::all(),
         formats: vec![StoredFormat::Q8_0, StoredFormat::Q4_0],
         batches: vec![1, 4, 8, 16],
+        lengths: place.lengths(),
         repeats: 5,
         replay: false,
     };
@@ -50,8 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             other => return Err(format!("unknown flag {other}").into()),
         }
     }
-    let options = LoadOptions::from_environment()?;
-    let report = bench::run(&plan, options, &mut |what| eprintln!("measuring {what}"))?;
+    let report = bench::run(&plan, &place, &mut |what| eprintln!("measuring {what}"))?;
     if json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {

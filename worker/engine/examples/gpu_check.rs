@@ -13,9 +13,10 @@ use std::{error::Error, sync::Arc, time::Instant};
 use genesisflow_canonical::rope::RopeScaling;
 use genesisflow_cuda::driver::{self, CudaDevice};
 use genesisflow_engine::{
-    bench::{self, CardPlan, RandomWeights, Shape, StoredFormat},
+    bench::{self, BenchPlan, Lengths, RandomWeights, Shape, StoredFormat},
     config::DecoderConfig,
     decoder::Decoder,
+    devices::Place,
     threads::Threads,
     Engine, EngineOptions, GenerateRequest, LoadOptions, Model, Prompt, Replay, Sampling,
 };
@@ -234,49 +235,23 @@ fn equality(card: usize, wanted: usize) -> Checked<()> {
 }
 
 fn benchmark(card: usize, json: bool) -> Checked<()> {
-    let device = CudaDevice::open(card)?;
-    let bandwidth = device.copy_bandwidth(COPIED)?;
-    let shape = Shape::llama_8b();
-    let format = StoredFormat::Q8_0;
-    eprintln!("loading {} in {}", shape.name, format.name());
-    let mut weights = RandomWeights::new(format);
-    let decoder = Decoder::on_device(shape.config.clone(), &mut weights, Arc::new(device))?;
-    let plan = CardPlan {
+    let place = Place::card(card);
+    let plan = BenchPlan {
+        shapes: vec![Shape::llama_8b()],
+        formats: vec![StoredFormat::Q8_0],
         batches: vec![1, 64],
-        prefill: 2048,
-        replayed: 1024,
+        lengths: Lengths {
+            moved: COPIED,
+            ..place.lengths()
+        },
         repeats: 5,
+        replay: true,
     };
-    let speed = bench::card(&decoder, &plan)?;
+    let report = bench::run(&plan, &place, &mut |what| eprintln!("measuring {what}"))?;
     if json {
-        println!("{}", serde_json::to_string_pretty(&speed)?);
-        return Ok(());
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!("{report}");
     }
-    let read = speed.weight_bytes - shape.unread_bytes(format);
-    println!("{}, {} in {}", speed.device, shape.name, format.name());
-    println!("copy bandwidth      {:>10.0} GB/s", bandwidth / 1e9);
-    println!(
-        "prefill({})       {:>10.0} tok/s",
-        plan.prefill, speed.prefill_tokens_per_second
-    );
-    for batch in &speed.decode {
-        println!(
-            "decode, batch {:<3}   {:>10.1} tok/s",
-            batch.sequences, batch.tokens_per_second
-        );
-    }
-    if let Some(single) = speed.decode.iter().find(|batch| batch.sequences == 1) {
-        println!(
-            "share of bandwidth  {:>10.1} %   (weights read at batch 1)",
-            100.0 * single.tokens_per_second * read as f64 / bandwidth
-        );
-    }
-    let replay = speed.replay;
-    println!(
-        "replay of {}      {:>10.2} %   of the {:.2} s that they took",
-        replay.tokens,
-        100.0 * replay.replay_seconds / replay.generate_seconds,
-        replay.generate_seconds
-    );
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::{io, path::Path, sync::Arc};
 
 use genesisflow_canonical::kernels::{Kernel, UnknownKernel};
-use genesisflow_cuda::driver::CudaDevice;
+use genesisflow_cuda::device::Device;
 
 use crate::{
     backend::DeviceError,
@@ -145,17 +145,14 @@ impl Model {
         Ok(Self::new(decoder, Some(text)))
     }
 
-    /// [`Model::load`] on the card with this number, as its driver counts.
+    /// [`Model::load`] on a device with memory of its own, which no other model uses.
     ///
     /// # Errors
-    /// As [`Model::load`]; [`LoadError::Device`] if the card cannot be used or has too little
-    /// memory.
-    pub fn load_on_card(dir: &Path, card: usize) -> Result<Self, LoadError> {
-        // Before anything is read: without it the rest is for nothing.
-        let device = CudaDevice::open(card).map_err(DeviceError::from)?;
+    /// As [`Model::load`]; [`LoadError::Device`] if the device fails or has too little memory.
+    pub fn load_on_device(dir: &Path, device: Arc<dyn Device>) -> Result<Self, LoadError> {
         let (config, mut weights) = WeightFiles::find(dir)?.open(dir)?;
         let text = TextProcessor::load(dir)?;
-        let decoder = Decoder::on_device(config, weights.as_mut(), Arc::new(device))?;
+        let decoder = Decoder::on_device(config, weights.as_mut(), device)?;
         Ok(Self::new(decoder, Some(text)))
     }
 

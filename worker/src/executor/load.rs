@@ -10,7 +10,7 @@ use crate::{
 };
 use futures::StreamExt;
 use genesisflow_engine::{
-    devices::{Card, DeviceChoice},
+    devices::{Card, DeviceChoice, Place},
     threads::Threads,
     Engine, EngineOptions, GenerateRequest, LoadOptions, Model, Prompt, Sampling, SubmitError,
 };
@@ -91,7 +91,8 @@ pub(super) fn load(
 fn on_card(models: &[ModelToLoad], card: &Card) -> Result<Vec<(ModelId, Loaded)>> {
     let mut weights = Vec::new();
     for wanted in models {
-        let model = Model::load_on_card(&wanted.dir, card.index)
+        let model = Place::card(card.index)
+            .model(&wanted.dir)
             .map_err(|error| unusable(&wanted.dir, &error))?;
         weights.push((wanted, model));
     }

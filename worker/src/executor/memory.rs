@@ -17,7 +17,7 @@ const UNKNOWN: usize = 1 << 30;
 pub(super) fn for_caches() -> Result<usize> {
     match std::env::var(CACHE_VARIABLE) {
         Ok(value) => parse(&value),
-        Err(_) => Ok(left().map_or(UNKNOWN, |left| left / 2)),
+        Err(_) => Ok(system_memory().map_or(UNKNOWN, |memory| memory.left / 2)),
     }
 }
 
@@ -36,24 +36,38 @@ fn parse(value: &str) -> Result<usize> {
         })
 }
 
-/// Bytes that the system, or the container around this process, has left.
-fn left() -> Option<usize> {
+/// The memory of the system, or of the container around this process, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SystemMemory {
+    /// All of it.
+    pub(crate) total: usize,
+    /// What programs can still have.
+    pub(crate) left: usize,
+}
+
+/// The memory there is, where the system tells.
+pub(crate) fn system_memory() -> Option<SystemMemory> {
     let read = |path: &str| fs::read_to_string(Path::new(path)).ok();
-    let machine = available(&read("/proc/meminfo")?)?;
+    let meminfo = read("/proc/meminfo")?;
+    let machine = SystemMemory {
+        total: field(&meminfo, "MemTotal:")?,
+        left: field(&meminfo, "MemAvailable:")?,
+    };
     let number = |text: String| text.trim().parse::<usize>().ok();
     let container = || {
         let limit = read("/sys/fs/cgroup/memory.max").and_then(number)?;
         let used = read("/sys/fs/cgroup/memory.current").and_then(number)?;
-        Some(limit.saturating_sub(used))
+        Some(SystemMemory {
+            total: limit.min(machine.total),
+            left: limit.saturating_sub(used).min(machine.left),
+        })
     };
-    Some(container().map_or(machine, |left| left.min(machine)))
+    Some(container().unwrap_or(machine))
 }
 
-/// `MemAvailable` of /proc/meminfo, in bytes.
-fn available(meminfo: &str) -> Option<usize> {
-    let line = meminfo
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+/// A field of /proc/meminfo, in bytes.
+fn field(meminfo: &str, name: &str) -> Option<usize> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
     let kibibytes: usize = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kibibytes.checked_mul(1024)
 }
@@ -74,8 +88,9 @@ mod tests {
     #[test]
     fn the_system_says_what_is_available() {
         let meminfo = "MemTotal:  16 kB\nMemFree:  1 kB\nMemAvailable:   12 kB\n";
-        assert_eq!(available(meminfo), Some(12 * 1024));
-        assert_eq!(available("MemTotal: 16 kB\n"), None);
-        assert_eq!(available("MemAvailable: many\n"), None);
+        assert_eq!(field(meminfo, "MemAvailable:"), Some(12 * 1024));
+        assert_eq!(field(meminfo, "MemTotal:"), Some(16 * 1024));
+        assert_eq!(field("MemTotal: 16 kB\n", "MemAvailable:"), None);
+        assert_eq!(field("MemAvailable: many\n", "MemAvailable:"), None);
     }
 }

@@ -12,6 +12,7 @@ mod translate;
 pub use engine::EngineExecutor;
 pub use load::ModelToLoad;
 pub use memory::CACHE_VARIABLE;
+pub(crate) use memory::{system_memory, SystemMemory};
 pub use replay::{ReplayOutcome, ReplayTask, Replayed, TrueResult};
 
 use crate::journal::Delivery;

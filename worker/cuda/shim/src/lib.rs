@@ -170,6 +170,12 @@ impl Device for Shim {
         Ok(())
     }
 
+    unsafe fn copy(&self, to: Address, from: Address, bytes: usize) -> Result<(), DeviceError> {
+        // SAFETY: the caller's: both lie in allocations of so many bytes and do not overlap.
+        unsafe { (to.0 as *mut u8).copy_from_nonoverlapping(from.0 as *const u8, bytes) }
+        Ok(())
+    }
+
     unsafe fn launch(&self, launch: &Launch) -> Result<(), DeviceError> {
         let operation = || {
             format!(

@@ -30,6 +30,8 @@ pub struct Card {
     pub memory: usize,
     /// The version of CUDA that its driver supports, as drivers count (13000 is 13.0).
     pub driver: i32,
+    /// The driver's own version, `580.65.06` for example, where the system says it.
+    pub release: Option<String>,
 }
 
 impl Card {
@@ -44,13 +46,29 @@ impl fmt::Display for Card {
         let (major, minor) = self.capability;
         write!(
             f,
-            "cuda:{} {}, compute capability {major}.{minor}, {:.1} GiB, driver for CUDA {}",
+            "cuda:{} {}, compute capability {major}.{minor}, {:.1} GiB, driver {}",
             self.index,
             self.name,
             self.memory as f64 / (1u64 << 30) as f64,
-            Version(self.driver)
+            driver_text(self.release.as_deref(), self.driver)
         )
     }
+}
+
+/// A driver by its own version, if that is known, and by that of CUDA.
+pub(super) fn driver_text(release: Option<&str>, version: i32) -> String {
+    let cuda = Version(version);
+    match release {
+        Some(release) => format!("{release} (CUDA {cuda})"),
+        None => format!("for CUDA {cuda}"),
+    }
+}
+
+/// The version of the driver's kernel module. CUDA itself tells only which CUDA it supports.
+pub(super) fn release() -> Option<String> {
+    let text = std::fs::read_to_string("/sys/module/nvidia/version").ok()?;
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// A version as drivers count them.
@@ -126,6 +144,7 @@ fn card(index: i32, driver: i32) -> Result<Card, DriverError> {
         // SAFETY: the handle came from the driver.
         memory: unsafe { device::total_mem(handle)? },
         driver,
+        release: release(),
     })
 }
 
@@ -155,6 +174,13 @@ mod tests {
             old.contains("CUDA 12.8") && old.contains("need 13.0"),
             "{old}"
         );
+    }
+
+    #[test]
+    fn a_driver_goes_by_its_own_version_and_that_of_cuda() {
+        let known = driver_text(Some("580.65.06"), 13_000);
+        assert_eq!(known, "580.65.06 (CUDA 13.0)");
+        assert_eq!(driver_text(None, 13_010), "for CUDA 13.1");
     }
 
     /// Whatever machine this runs on: it is looked at without a panic.

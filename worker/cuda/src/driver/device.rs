@@ -5,7 +5,6 @@ use std::{
     ffi::{c_void, CString},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
 };
 
 use cudarc::driver::{
@@ -44,10 +43,45 @@ pub struct CudaDevice {
 /// The context, the stream and the module, which live as long as anything that uses them.
 pub(super) struct Connection {
     name: String,
-    handle: sys::CUdevice,
-    context: sys::CUcontext,
-    stream: sys::CUstream,
-    module: sys::CUmodule,
+    /// The version of CUDA that the driver supports.
+    driver: i32,
+    // In the order in which they are given back.
+    module: Module,
+    stream: Stream,
+    context: Context,
+}
+
+/// The card's context, which this process holds until this goes.
+struct Context {
+    card: sys::CUdevice,
+    handle: sys::CUcontext,
+}
+
+/// A stream of the context.
+struct Stream(sys::CUstream);
+
+/// The kernels, as the driver compiled them.
+struct Module(sys::CUmodule);
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: retained once when this was made. A driver that fails has lost it.
+        let _ = unsafe { primary_ctx::release(self.card) };
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // SAFETY: made by the driver, given back once, and idle: what used it is gone.
+        let _ = unsafe { stream::destroy(self.0) };
+    }
+}
+
+impl Drop for Module {
+    fn drop(&mut self) {
+        // SAFETY: loaded once; what used its kernels is gone.
+        let _ = unsafe { module::unload(self.0) };
+    }
 }
 
 // SAFETY: the driver's handles may be used from any thread to which the context was bound, which
@@ -76,27 +110,6 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// Takes over a context: makes the stream, and has the driver compile the kernels.
-    fn new(name: String, handle: sys::CUdevice, context: sys::CUcontext) -> Result<Self, String> {
-        let text = CString::new(PTX).map_err(|error| error.to_string())?;
-        // SAFETY: the context is alive; the text ends in a zero, and the driver keeps no pointer
-        // to it.
-        unsafe {
-            ctx::set_current(context).map_err(reason)?;
-            let stream = stream::create(stream::StreamKind::NonBlocking).map_err(reason)?;
-            let module = module::load_data(text.as_ptr().cast::<c_void>());
-            Ok(Self {
-                name,
-                handle,
-                context,
-                stream,
-                module: module.map_err(|error| {
-                    format!("its driver does not take the kernels: {}", reason(error))
-                })?,
-            })
-        }
-    }
-
     /// The card's name.
     pub(super) fn name(&self) -> &str {
         &self.name
@@ -104,29 +117,24 @@ impl Connection {
 
     /// The one stream.
     pub(super) fn stream(&self) -> sys::CUstream {
-        self.stream
+        self.stream.0
     }
 
     /// Makes the card the calling thread's.
     pub(super) fn bind(&self) -> Result<(), DeviceError> {
         // SAFETY: the context is alive as long as this.
-        unsafe { ctx::set_current(self.context) }
+        unsafe { ctx::set_current(self.context.handle) }
             .map_err(|error| failed(&self.name, "taking the card's context", error))
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if self.bind().is_err() {
-            return;
-        }
-        // SAFETY: each was made by this connection and is given back once; nothing uses them any
-        // more, since whatever does holds the connection. A driver that fails has lost them.
-        unsafe {
-            let _ = stream::synchronize(self.stream);
-            let _ = module::unload(self.module);
-            let _ = stream::destroy(self.stream);
-            let _ = primary_ctx::release(self.handle);
+        // What it holds is given back after this, by the thread that the context is bound to. A
+        // driver that fails has lost it.
+        if self.bind().is_ok() {
+            // SAFETY: the stream is alive.
+            let _ = unsafe { stream::synchronize(self.stream.0) };
         }
     }
 }
@@ -144,7 +152,7 @@ impl CudaDevice {
             operation: "opening the card".into(),
             reason,
         };
-        card::start().map_err(|error: NoCards| refused(error.to_string()))?;
+        let version = card::start().map_err(|error: NoCards| refused(error.to_string()))?;
         let driver = |error| refused(reason(error));
         let count = device::get_count().unwrap_or(0);
         let ordinal = i32::try_from(index).ok().filter(|index| *index < count);
@@ -164,15 +172,31 @@ impl CudaDevice {
         }
         let name = device::get_name(handle).map_err(driver)?;
         let name = format!("{name} (cuda:{index})");
-        // SAFETY: the handle came from the driver; the context is given back in the drop of
-        // `Connection`, or below.
-        let context = unsafe { primary_ctx::retain(handle) }.map_err(driver)?;
-        let connection = Connection::new(name, handle, context).map_err(|reason| {
-            // SAFETY: retained above, and nothing uses it any more. What else was made goes with
-            // it, so that a card that is not used keeps none of its memory taken.
-            let _ = unsafe { primary_ctx::release(handle) };
-            refused(reason)
-        })?;
+        // SAFETY: the handle came from the driver. Whatever step fails, what was made before it
+        // goes and gives itself back.
+        let connection = unsafe {
+            let context = Context {
+                card: handle,
+                handle: primary_ctx::retain(handle).map_err(driver)?,
+            };
+            ctx::set_current(context.handle).map_err(driver)?;
+            let stream = stream::create(stream::StreamKind::NonBlocking).map_err(driver)?;
+            let stream = Stream(stream);
+            let text = CString::new(PTX).map_err(|error| refused(error.to_string()))?;
+            let module = module::load_data(text.as_ptr().cast::<c_void>()).map_err(|error| {
+                refused(format!(
+                    "its driver does not take the kernels: {}",
+                    reason(error)
+                ))
+            })?;
+            Connection {
+                name,
+                driver: version,
+                module: Module(module),
+                stream,
+                context,
+            }
+        };
         let staging = Staging::new(STAGED)
             .map_err(|error| failed(&connection.name, "allocating page-locked memory", error))?;
         Ok(Self {
@@ -180,38 +204,6 @@ impl CudaDevice {
             functions: Mutex::default(),
             staging: Mutex::new(staging),
         })
-    }
-
-    /// Bytes a second that the card reads and writes while it copies so many bytes within its
-    /// memory: what decoding can reach at most. The best of several copies.
-    ///
-    /// # Errors
-    /// [`DeviceError`] if twice that memory cannot be had, or the card fails.
-    pub fn copy_bandwidth(&self, bytes: usize) -> Result<f64, DeviceError> {
-        let bytes = bytes.max(1);
-        let from = self.allocate(bytes)?;
-        let to = self.allocate(bytes).inspect_err(|_| {
-            // SAFETY: allocated above, and not used any more.
-            unsafe { self.release(from, bytes) };
-        })?;
-        let mut best = Ok(0.0f64);
-        for _ in 0..8 {
-            best = best.and_then(|best| {
-                self.wait()?;
-                let start = Instant::now();
-                // SAFETY: both are allocations of so many bytes.
-                unsafe { result::memcpy_dtod_async(to.0, from.0, bytes, self.connection.stream) }
-                    .map_err(self.failed("copying within the card"))?;
-                self.wait()?;
-                Ok(best.max(2.0 * bytes as f64 / start.elapsed().as_secs_f64()))
-            });
-        }
-        // SAFETY: allocated above, and not used any more.
-        unsafe {
-            self.release(from, bytes);
-            self.release(to, bytes);
-        }
-        best
     }
 
     fn failed(&self, operation: &str) -> impl Fn(cudarc::driver::DriverError) -> DeviceError + '_ {
@@ -235,7 +227,7 @@ impl CudaDevice {
                 };
                 let c_name = CString::new(name).map_err(|_| missing())?;
                 // SAFETY: the module is loaded as long as the connection.
-                let handle = unsafe { module::get_function(self.connection.module, c_name) };
+                let handle = unsafe { module::get_function(self.connection.module.0, c_name) };
                 let function = Function {
                     handle: handle.map_err(|_| missing())?,
                     is_raised: false,
@@ -260,7 +252,7 @@ impl CudaDevice {
 
     fn wait(&self) -> Result<(), DeviceError> {
         // SAFETY: the stream is alive.
-        unsafe { stream::synchronize(self.connection.stream) }
+        unsafe { stream::synchronize(self.connection.stream()) }
             .map_err(self.failed("waiting for the card"))
     }
 }
@@ -275,6 +267,14 @@ impl Drop for CudaDevice {
 impl Device for CudaDevice {
     fn name(&self) -> &str {
         &self.connection.name
+    }
+
+    fn driver(&self) -> Option<String> {
+        let release = card::release();
+        Some(card::driver_text(
+            release.as_deref(),
+            self.connection.driver,
+        ))
     }
 
     fn memory(&self) -> Result<DeviceMemory, DeviceError> {
@@ -292,7 +292,7 @@ impl Device for CudaDevice {
                 bytes,
                 reason: reason(error),
             })?;
-            if let Err(error) = result::memset_d8_async(at, 0, bytes, self.connection.stream) {
+            if let Err(error) = result::memset_d8_async(at, 0, bytes, self.connection.stream()) {
                 let _ = result::free_sync(at);
                 return Err(failed(&self.connection.name, "clearing memory", error));
             }
@@ -307,14 +307,14 @@ impl Device for CudaDevice {
         // SAFETY: the caller gives an allocation back, once; the stream is done with it after the
         // wait. A driver that fails here has lost the memory anyway.
         unsafe {
-            let _ = stream::synchronize(self.connection.stream);
+            let _ = stream::synchronize(self.connection.stream());
             let _ = result::free_sync(at.0);
         }
     }
 
     unsafe fn write(&self, to: Address, from: &[u8]) -> Result<(), DeviceError> {
         self.connection.bind()?;
-        let stream = self.connection.stream;
+        let stream = self.connection.stream();
         if from.len() <= STAGED {
             let mut staging = self.staging();
             debug_assert!(from.len() <= staging.bytes());
@@ -336,7 +336,7 @@ impl Device for CudaDevice {
 
     unsafe fn read(&self, from: Address, into: &mut [u8]) -> Result<(), DeviceError> {
         self.connection.bind()?;
-        let stream = self.connection.stream;
+        let stream = self.connection.stream();
         if into.len() <= STAGED {
             let mut staging = self.staging();
             let staged = &mut staging.content()[..into.len()];
@@ -357,8 +357,15 @@ impl Device for CudaDevice {
     unsafe fn fill(&self, at: Address, bytes: usize, value: u8) -> Result<(), DeviceError> {
         self.connection.bind()?;
         // SAFETY: the caller's promise about the bytes.
-        unsafe { result::memset_d8_async(at.0, value, bytes, self.connection.stream) }
+        unsafe { result::memset_d8_async(at.0, value, bytes, self.connection.stream()) }
             .map_err(self.failed("filling memory"))
+    }
+
+    unsafe fn copy(&self, to: Address, from: Address, bytes: usize) -> Result<(), DeviceError> {
+        self.connection.bind()?;
+        // SAFETY: the caller's promise about both.
+        unsafe { result::memcpy_dtod_async(to.0, from.0, bytes, self.connection.stream()) }
+            .map_err(self.failed("copying within the card"))
     }
 
     unsafe fn launch(&self, launch: &Launch<'_>) -> Result<(), DeviceError> {
@@ -380,7 +387,7 @@ impl Device for CudaDevice {
                 (x, y, z),
                 (launch.threads, 1, 1),
                 launch.shared_bytes,
-                self.connection.stream,
+                self.connection.stream(),
                 &mut pointers,
             )
         }
@@ -400,7 +407,7 @@ impl Device for CudaDevice {
         // What other threads do on streams of their own is not recorded and may go on.
         let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
         // SAFETY: the stream is alive.
-        unsafe { stream::begin_capture(self.connection.stream, mode) }
+        unsafe { stream::begin_capture(self.connection.stream(), mode) }
             .map_err(self.failed("recording a step"))?;
         Ok(true)
     }
@@ -410,11 +417,11 @@ impl Device for CudaDevice {
         let failed = self.failed("recording a step");
         // SAFETY: the stream is alive; the graph, if there is one, goes to its owner.
         unsafe {
-            let status = stream::is_capturing(self.connection.stream).map_err(&failed)?;
+            let status = stream::is_capturing(self.connection.stream()).map_err(&failed)?;
             if status == sys::CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE {
                 return Ok(None);
             }
-            let graph = stream::end_capture(self.connection.stream).map_err(&failed)?;
+            let graph = stream::end_capture(self.connection.stream()).map_err(&failed)?;
             let recording = Recording::new(self.connection.clone(), graph).map_err(&failed)?;
             Ok(Some(Box::new(recording)))
         }

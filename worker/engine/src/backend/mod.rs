@@ -14,8 +14,10 @@ pub(crate) use processor::Processor;
 use std::fmt;
 
 use half::f16;
+use serde::Serialize;
 
 use crate::{
+    bench::BandwidthMeter,
     config::DecoderConfig,
     decoder::{Run, RunOutput},
 };
@@ -34,16 +36,35 @@ pub struct DeviceError {
 }
 
 /// What a decoder runs on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DeviceReport {
     /// Its name, as its driver or this program calls it.
     pub name: String,
+    /// Its driver and that one's version; none if it needs none.
+    pub driver: Option<String>,
+    /// Which kernels it runs: those of an instruction set, or `ptx`.
+    pub kernel: &'static str,
     /// Memory of its own; none if it uses the system's.
     pub memory: Option<DeviceMemory>,
 }
 
+impl fmt::Display for DeviceReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        match &self.driver {
+            Some(driver) => write!(f, ", driver {driver}")?,
+            None => f.write_str(", no driver")?,
+        }
+        if let Some(memory) = self.memory {
+            let gib = memory.total as f64 / (1u64 << 30) as f64;
+            write!(f, ", {gib:.1} GiB")?;
+        }
+        Ok(())
+    }
+}
+
 /// A device's own memory, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct DeviceMemory {
     /// All of it.
     pub total: usize,
@@ -70,6 +91,17 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
 
     /// Bytes of the weights.
     fn weight_bytes(&self) -> usize;
+
+    /// Bytes of the weights that a step reads which decodes one token: all but an embedding that
+    /// is not the head.
+    fn read_bytes(&self) -> usize;
+
+    /// What measures the device's bandwidth, by moving so many bytes. Nothing else uses the device
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if it has too little memory.
+    fn bandwidth_meter(&self, bytes: usize) -> Result<Box<dyn BandwidthMeter>, DeviceError>;
 
     /// How much it does best at once.
     fn pace(&self) -> Pace;

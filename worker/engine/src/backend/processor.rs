@@ -5,6 +5,7 @@ use std::sync::Arc;
 use half::f16;
 
 use crate::{
+    bench::{BandwidthMeter, ReadBandwidth},
     config::DecoderConfig,
     decoder::{Network, Pass, Run, RunOutput},
     kv::KvStore,
@@ -47,12 +48,22 @@ impl Backend for Processor {
         let threads = self.threads.count();
         DeviceReport {
             name: format!("CPU ({kernel}, {threads} threads)"),
+            driver: None,
+            kernel,
             memory: None,
         }
     }
 
     fn weight_bytes(&self) -> usize {
         self.network.bytes()
+    }
+
+    fn read_bytes(&self) -> usize {
+        self.network.read_bytes()
+    }
+
+    fn bandwidth_meter(&self, bytes: usize) -> Result<Box<dyn BandwidthMeter>, DeviceError> {
+        Ok(Box::new(ReadBandwidth::new(bytes, self.threads.count())))
     }
 
     fn pace(&self) -> Pace {

@@ -5,7 +5,6 @@
 
 mod bandwidth;
 mod batch;
-mod card;
 mod memory;
 mod random_weights;
 mod report;
@@ -13,31 +12,18 @@ mod shape;
 
 use std::time::Instant;
 
-pub use bandwidth::ReadBandwidth;
-pub use card::{card, CardPlan, CardSpeed};
+pub use bandwidth::{best_of, Bandwidth, BandwidthMeter, CopyBandwidth, ReadBandwidth, Traffic};
 pub use random_weights::RandomWeights;
-pub use report::{BatchSpeed, BenchReport, ModelSpeed, ReplaySpeed};
+pub use report::{BatchSpeed, BenchReport, ModelSpeed, ReplaySpeed, SpeedTable};
 pub use shape::Shape;
 
 use crate::{
     backend::DeviceError,
     decoder::{Decoder, DecoderError},
-    model::LoadOptions,
+    devices::Place,
     threads::{Threads, ThreadsError},
 };
 use batch::Batch;
-
-/// Tokens of the prompt that prefill is measured with.
-pub const PREFILL: usize = 512;
-
-/// Tokens that each sequence has before decoding is measured.
-const PROMPT: usize = 32;
-
-/// Steps of one run of decoding.
-const STEPS: usize = 8;
-
-/// Tokens that are generated and then replayed.
-const REPLAYED: usize = 256;
 
 /// How weights are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +59,21 @@ impl StoredFormat {
     }
 }
 
+/// How long the runs are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lengths {
+    /// Tokens of the prompt that prefill is measured with.
+    pub prefill: usize,
+    /// Tokens that each sequence has before decoding is measured.
+    pub prompt: usize,
+    /// Steps of one run of decoding.
+    pub steps: usize,
+    /// Tokens that are generated and then replayed.
+    pub replayed: usize,
+    /// Bytes that are moved to measure the bandwidth.
+    pub moved: usize,
+}
+
 /// What to measure.
 #[derive(Clone, Debug)]
 pub struct BenchPlan {
@@ -82,6 +83,8 @@ pub struct BenchPlan {
     pub formats: Vec<StoredFormat>,
     /// Numbers of sequences that are decoded together.
     pub batches: Vec<usize>,
+    /// How long each run is: [`Place::lengths`].
+    pub lengths: Lengths,
     /// Runs of which the fastest counts; at least 1.
     pub repeats: usize,
     /// Whether a generation is timed against its replay, too.
@@ -106,6 +109,9 @@ pub enum BenchError {
     /// The device failed.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// The plan has no shape, or no format.
+    #[error("there is nothing to measure; name a shape and a format")]
+    Nothing,
     /// A replay chose other tokens than the generation: the machine miscomputes.
     #[error(
         "a replay gave other tokens than the generation; this machine does not compute reliably"
@@ -116,69 +122,97 @@ pub enum BenchError {
 /// Measures everything in the plan; `progress` is told what comes next.
 ///
 /// # Errors
-/// [`BenchError`] if a model does not fit in memory or cannot be built.
+/// [`BenchError`] if a model does not fit in memory or cannot be built, or the device fails.
 pub fn run(
     plan: &BenchPlan,
-    options: LoadOptions,
+    place: &Place,
     progress: &mut dyn FnMut(&str),
 ) -> Result<BenchReport, BenchError> {
-    let mut bandwidth = 0.0;
-    let mut models = Vec::new();
+    let mut report: Option<BenchReport> = None;
     for shape in &plan.shapes {
         for format in &plan.formats {
             progress(&format!("{} in {}", shape.name, format.name()));
-            models.push(measure(shape, *format, plan, options, &mut bandwidth)?);
+            let mut weights = RandomWeights::new(*format);
+            let decoder = decoder(place, shape, &mut weights)?;
+            let (model, bandwidth) = measure(&decoder, (shape.name, *format), plan)?;
+            let report = report.get_or_insert_with(|| BenchReport {
+                device: decoder.device(),
+                bandwidth,
+                models: Vec::new(),
+            });
+            if bandwidth.bytes_per_second > report.bandwidth.bytes_per_second {
+                report.bandwidth = bandwidth;
+            }
+            report.models.push(model);
         }
     }
-    Ok(BenchReport {
-        kernel: options.kernel.name(),
-        threads: options.threads,
-        read_bandwidth: bandwidth,
-        models,
+    report.ok_or(BenchError::Nothing)
+}
+
+/// A decoder of this shape.
+fn decoder(
+    place: &Place,
+    shape: &Shape,
+    weights: &mut RandomWeights,
+) -> Result<Decoder, BenchError> {
+    let config = shape.config.clone();
+    Ok(match place {
+        Place::Processor(options) => {
+            let threads = Threads::new(options.threads)?;
+            Decoder::new(config, weights, options.kernel, threads)?
+        }
+        Place::Device(open) => {
+            Decoder::on_device(config, weights, open().map_err(DeviceError::from)?)?
+        }
     })
 }
 
+/// Measures one decoder, and the bandwidth beside it. Every token is chosen greedily: the head and
+/// the copy of its results are part of every step.
 fn measure(
-    shape: &Shape,
-    format: StoredFormat,
+    decoder: &Decoder,
+    (shape, format): (&'static str, StoredFormat),
     plan: &BenchPlan,
-    options: LoadOptions,
-    bandwidth: &mut f64,
-) -> Result<ModelSpeed, BenchError> {
-    let threads = Threads::new(options.threads)?;
-    let mut weights = RandomWeights::new(format);
-    let config = shape.config.clone();
-    let decoder = Decoder::new(config, &mut weights, options.kernel, threads)?;
-
+) -> Result<(ModelSpeed, Bandwidth), BenchError> {
+    let lengths = plan.lengths;
+    let repeats = plan.repeats.max(1);
     let mut prefill = f64::INFINITY;
     let mut resident = None;
     let mut cache_bytes = 0;
-    for _ in 0..plan.repeats.max(1) {
+    for _ in 0..repeats {
         let memory = BenchError::Memory { sequences: 1 };
-        let mut batch = Batch::new(&decoder, 1, PREFILL).ok_or(memory)?;
-        prefill = prefill.min(timed(|| batch.prefill(PREFILL))?);
-        (resident, cache_bytes) = (memory::resident(), batch.cache_bytes());
+        let mut batch = Batch::new(decoder, 1, lengths.prefill).ok_or(memory)?;
+        prefill = prefill.min(timed(|| batch.prefill(lengths.prefill))?);
+        cache_bytes = batch.cache_bytes();
+        // Weights on a device are not resident here.
+        resident = decoder.threads().and_then(|_| memory::resident());
     }
-    let weight_bytes = decoder.bytes();
-    let read_per_step = weight_bytes - shape.unread_bytes(format);
-    let mut decode = Vec::new();
     // Only now: what was resident is measured above.
-    let mut memory = ReadBandwidth::new(options.threads);
-    memory.measure();
+    let mut meter = decoder.bandwidth_meter(lengths.moved)?;
+    let bandwidth = best_of(repeats, meter.as_mut())?;
+    let mut best_bandwidth = bandwidth.bytes_per_second;
+    let mut decode = Vec::new();
     let mut shares = Vec::new();
+    // Behind so many positions the runs are at their middle, on average.
+    let middle = lengths.prompt + lengths.steps + lengths.steps * repeats / 2;
+    let bytes_per_token = decoder.bytes_per_token(middle);
     for sequences in plan.batches.iter().copied() {
-        let positions = PROMPT + STEPS * plan.repeats.max(1);
+        let positions = lengths.prompt + lengths.steps * (repeats + 1);
         let refused = BenchError::Memory { sequences };
-        let mut batch = Batch::new(&decoder, sequences, positions).ok_or(refused)?;
-        batch.prefill(PROMPT)?;
+        let mut batch = Batch::new(decoder, sequences, positions).ok_or(refused)?;
+        batch.prefill(lengths.prompt)?;
+        // Some steps before, so that a device has recorded them when they are timed.
+        timed(|| (0..lengths.steps).try_for_each(|_| batch.step()))?;
         let mut best = f64::INFINITY;
-        for _ in 0..plan.repeats.max(1) {
-            let before = (sequences == 1).then(|| memory.measure());
-            let step = timed(|| (0..STEPS).try_for_each(|_| batch.step()))? / STEPS as f64;
+        for _ in 0..repeats {
+            let before = (sequences == 1).then(|| meter.pass()).transpose()?;
+            let run = timed(|| (0..lengths.steps).try_for_each(|_| batch.step()))?;
+            let step = run / lengths.steps as f64;
             best = best.min(step);
             if let Some(before) = before {
-                let around = (before + memory.measure()) / 2.0;
-                shares.push(read_per_step as f64 / step / around);
+                let after = meter.pass()?;
+                best_bandwidth = best_bandwidth.max(before).max(after);
+                shares.push(bytes_per_token as f64 / step / ((before + after) / 2.0));
             }
         }
         decode.push(BatchSpeed {
@@ -186,21 +220,29 @@ fn measure(
             tokens_per_second: sequences as f64 / best,
         });
     }
-    *bandwidth = bandwidth.max(memory.best());
-    Ok(ModelSpeed {
-        shape: shape.name,
+    // The replay may need the memory.
+    drop(meter);
+    let speed = ModelSpeed {
+        shape,
         format: format.name(),
-        weight_bytes,
+        weight_bytes: decoder.bytes(),
         cache_bytes,
         resident_bytes: resident,
-        prefill_tokens_per_second: PREFILL as f64 / prefill,
-        share_of_bandwidth: median(shares),
+        prefill_tokens: lengths.prefill,
+        prefill_tokens_per_second: lengths.prefill as f64 / prefill,
         decode,
+        bytes_per_token,
+        share_of_bandwidth: median(shares),
         replay: plan
             .replay
-            .then(|| replay(&decoder, PROMPT, REPLAYED))
+            .then(|| replay(decoder, lengths.prompt, lengths.replayed))
             .transpose()?,
-    })
+    };
+    let bandwidth = Bandwidth {
+        bytes_per_second: best_bandwidth,
+        ..bandwidth
+    };
+    Ok((speed, bandwidth))
 }
 
 /// The middle one; `None` of none.

@@ -4,15 +4,17 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::backend::DeviceReport;
+
+use super::Bandwidth;
+
 /// Everything that was measured.
 #[derive(Clone, Debug, Serialize)]
 pub struct BenchReport {
-    /// The kernel it ran on.
-    pub kernel: &'static str,
-    /// Compute threads.
-    pub threads: usize,
-    /// Bytes a second that those threads read from memory.
-    pub read_bandwidth: f64,
+    /// What it ran on.
+    pub device: DeviceReport,
+    /// The best bandwidth of that device that was seen.
+    pub bandwidth: Bandwidth,
     /// One entry for each shape and format.
     pub models: Vec<ModelSpeed>,
 }
@@ -28,14 +30,19 @@ pub struct ModelSpeed {
     pub weight_bytes: usize,
     /// Bytes of keys and values of the prompt that prefill is measured with.
     pub cache_bytes: usize,
-    /// Bytes of memory of the whole process after that prompt, where the system tells.
+    /// Bytes of memory of the whole process after that prompt, where the weights
+    /// are in the system's memory and the system tells.
     pub resident_bytes: Option<usize>,
-    /// Tokens a second of a prompt of [`super::PREFILL`] tokens.
+    /// Tokens of the prompt that prefill is measured with.
+    pub prefill_tokens: usize,
+    /// Tokens a second of that prompt.
     pub prefill_tokens_per_second: f64,
     /// Tokens a second of all sequences together, by the number of sequences.
     pub decode: Vec<BatchSpeed>,
-    /// Weights read a second while one sequence is decoded, as a share of the read bandwidth just
-    /// before and after; the median of the runs. `None` without a batch of one.
+    /// Bytes that are read for a token while one sequence is decoded: weights, keys and values.
+    pub bytes_per_token: usize,
+    /// Those bytes read a second, as a share of the bandwidth just before and after; the median of
+    /// the runs. `None` without a batch of one.
     pub share_of_bandwidth: Option<f64>,
     /// A generation and its replay, if they were asked for.
     pub replay: Option<ReplaySpeed>,
@@ -63,26 +70,34 @@ pub struct BatchSpeed {
 
 impl fmt::Display for BenchReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{} on {} threads, {:.1} GB/s read",
-            self.kernel,
-            self.threads,
-            self.read_bandwidth / 1e9
-        )?;
+        writeln!(f, "{}; {}\n", self.device, self.bandwidth)?;
+        SpeedTable(&self.models).fmt(f)
+    }
+}
+
+/// Speeds as lines of text.
+#[derive(Clone, Copy, Debug)]
+pub struct SpeedTable<'a>(pub &'a [ModelSpeed]);
+
+impl fmt::Display for SpeedTable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let prompt = self.0.first().map_or(0, |m| m.prefill_tokens);
         write!(
             f,
-            "\n{:14} {:6} {:>9} {:>12}",
-            "shape", "format", "weights", "prefill(512)"
+            "{:14} {:6} {:>9} {:>13}",
+            "shape",
+            "format",
+            "weights",
+            format!("prefill({prompt})")
         )?;
-        for speed in self.models.first().map_or(&[][..], |m| &m.decode) {
+        for speed in self.0.first().map_or(&[][..], |m| &m.decode) {
             write!(f, " {:>10}", format!("decode x{}", speed.sequences))?;
         }
         writeln!(f, " {:>13}", "of bandwidth")?;
-        for model in &self.models {
+        for model in self.0 {
             write!(
                 f,
-                "{:14} {:6} {:>6.0} MB {:>12.1}",
+                "{:14} {:6} {:>6.0} MB {:>13.1}",
                 model.shape,
                 model.format,
                 model.weight_bytes as f64 / 1e6,
@@ -96,22 +111,28 @@ impl fmt::Display for BenchReport {
                 None => writeln!(f)?,
             }
         }
-        for model in &self.models {
-            write!(f, "\n{} {}", model.shape, model.format)?;
+        for model in self.0 {
+            let megabytes = model.bytes_per_token as f64 / 1e6;
+            write!(f, "\n{} {}: ", model.shape, model.format)?;
+            write!(f, "a token of one sequence reads {megabytes:.1} MB")?;
             if let Some(resident) = model.resident_bytes {
                 let needed = (model.weight_bytes + model.cache_bytes) as f64;
                 let times = resident as f64 / needed;
-                write!(f, ": {times:.2} x weights and KV resident")?;
+                write!(f, "; {times:.2} x weights and KV resident")?;
             }
             if let Some(replay) = model.replay {
                 let share = replay.replay_seconds / replay.generate_seconds;
                 let (tokens, percent) = (replay.tokens, 100.0 * share);
                 write!(
                     f,
-                    "; replay of {tokens} tokens takes {percent:.0} % of generating"
+                    "; replay of {tokens} tokens takes {percent:.1} % of generating"
                 )?;
             }
         }
-        write!(f, "\n\nTokens a second; decode: of all sequences together.")
+        write!(
+            f,
+            "\n\nTokens a second; decode: of all sequences together. Of bandwidth: what one sequence \
+             reads\n(weights, keys and values) over what the device can move."
+        )
     }
 }

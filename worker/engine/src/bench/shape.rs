@@ -4,8 +4,6 @@ use genesisflow_canonical::rope::RopeScaling;
 
 use crate::config::DecoderConfig;
 
-use super::StoredFormat;
-
 /// A model's shape.
 #[derive(Clone, Debug)]
 pub struct Shape {
@@ -121,19 +119,10 @@ impl Shape {
         }
     }
 
-    /// The shape with this name.
+    /// The shape with this name, that of Llama 3.1 8B too.
     pub fn named(name: &str) -> Option<Self> {
-        Self::all().into_iter().find(|shape| shape.name == name)
-    }
-
-    /// Bytes of the weights that decoding does not read whole: an embedding that is not the head.
-    pub fn unread_bytes(&self, format: StoredFormat) -> usize {
-        let c = &self.config;
-        if c.tied_embeddings {
-            return 0;
-        }
-        // Rows are packed in sixteens.
-        c.vocab_size.next_multiple_of(16) * c.hidden_size.div_ceil(32) * format.block_bytes()
+        let mut shapes = Self::all().into_iter().chain([Self::llama_8b()]);
+        shapes.find(|shape| shape.name == name)
     }
 }
 

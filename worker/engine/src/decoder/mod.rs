@@ -26,6 +26,7 @@ use genesisflow_cuda::device::Device;
 
 use crate::{
     backend::{Backend, DeviceError, DeviceReport, OnDevice, Pace, Pool, Processor},
+    bench::BandwidthMeter,
     config::{ConfigError, DecoderConfig},
     threads::Threads,
     weights::{TensorSource, WeightsError},
@@ -141,6 +142,24 @@ impl Decoder {
         self.backend.weight_bytes()
     }
 
+    /// Bytes that are read to decode one token behind `positions` others: weights, keys and values.
+    pub fn bytes_per_token(&self, positions: usize) -> usize {
+        let c = self.config();
+        let seen = positions + 1;
+        let seen = c.window.map_or(seen, |window| seen.min(window));
+        let row = c.kv_heads * c.head_dim * std::mem::size_of::<half::f16>();
+        self.backend.read_bytes() + 2 * c.layers * seen * row
+    }
+
+    /// What measures the bandwidth of the device, by moving so many bytes. Nothing else may use
+    /// the device meanwhile.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device has too little memory.
+    pub fn bandwidth_meter(&self, bytes: usize) -> Result<Box<dyn BandwidthMeter>, DeviceError> {
+        self.backend.bandwidth_meter(bytes)
+    }
+
     /// Blocks of keys and values that the device has room for; none if the system decides.
     pub(crate) fn blocks_that_fit(&self) -> Option<usize> {
         self.backend.blocks_that_fit()
@@ -254,6 +273,14 @@ impl Network {
     /// Bytes of the packed weights.
     pub(crate) fn bytes(&self) -> usize {
         self.linears().map(|l| l.matrix().bytes()).sum()
+    }
+
+    /// Bytes that a step reads which decodes one token.
+    pub(crate) fn read_bytes(&self) -> usize {
+        match self.head {
+            None => self.bytes(),
+            Some(_) => self.bytes() - self.embedding.matrix().bytes(),
+        }
     }
 
     fn head(&self) -> &Linear {

@@ -7,6 +7,7 @@ mod commotion;
 mod equivalence;
 mod footprint;
 mod golden;
+mod measuring;
 mod model_folder;
 mod on_device;
 mod random_model;

@@ -24,7 +24,7 @@ use genesisflow_engine::{
     Engine, EngineError, EngineOptions, GenerateRequest, Model, Prompt, Replay,
 };
 use proptest::prelude::*;
-use recorder::Recorder;
+pub use recorder::Recorder;
 
 /// How many models each property is tried on; by default few, because the stand-in is slow.
 const CASES_VARIABLE: &str = "GENESISFLOW_TEST_DEVICE_CASES";

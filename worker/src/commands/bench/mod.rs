@@ -1,5 +1,6 @@
-//! `bench`: how fast this machine is, with models of real shapes or the
-//! operator's own, and what a million tokens cost on it.
+//! `bench`: how fast each device of this machine is, with models of real shapes
+//! or the operator's own, how near that is to what its memory lets through, and
+//! what a million tokens cost on it.
 
 mod own;
 mod price;
@@ -12,12 +13,15 @@ use crate::{
     model_store::ModelStore,
 };
 use genesisflow_engine::{
-    bench::{self, BenchPlan, BenchReport, Shape, StoredFormat},
-    LoadOptions,
+    bench::{self, Bandwidth, BenchPlan, ModelSpeed, Shape, SpeedTable, StoredFormat},
+    devices::Place,
+    DeviceReport, LoadOptions,
 };
 use own::OwnSpeed;
 use price::{Cost, Speed};
+use serde::Serialize;
 use serde_json::json;
+use std::{fmt, path::PathBuf};
 
 /// Runs `bench`.
 pub async fn run(settings: &Settings, args: &BenchArgs) -> Result<()> {
@@ -47,46 +51,103 @@ fn measure(settings: &Settings, args: &BenchArgs) -> Result<()> {
     let folders = folders.collect::<Result<Vec<_>>>()?;
     let batches: Vec<usize> = args.batches.iter().map(|n| *n as usize).collect();
 
-    let mut own = Vec::new();
-    for dir in folders {
-        eprintln!("measuring {}", dir.display());
-        own.push(own::measure(&dir, &batches, args.repeats)?);
+    let devices = settings.device.look().map_err(|error| {
+        let what = format!("cannot measure {}", settings.device);
+        Error::new(Kind::Usage, what)
+            .because(error)
+            .fix("pass --device auto or --device cpu; docs/gpu.md says what a card needs")
+    })?;
+    for reason in &devices.passed_over {
+        eprintln!("{reason}");
     }
-    let random = if shapes.is_empty() {
-        None
-    } else {
+    let mut measured = Vec::new();
+    for place in devices.places(options) {
         let plan = BenchPlan {
-            shapes,
-            formats,
-            batches,
+            shapes: shapes.clone(),
+            formats: formats.clone(),
+            batches: batches.clone(),
+            lengths: place.lengths(),
             repeats: args.repeats as usize,
             replay: args.replay,
         };
-        let report = bench::run(&plan, options, &mut |what| eprintln!("measuring {what}"))
-            .map_err(|error| {
-                Error::new(Kind::Model, "cannot measure")
-                    .because(error)
-                    .fix("measure fewer or smaller shapes with --shapes and --batches")
-            })?;
-        Some(report)
-    };
-    let costs = costs(args, &own, random.as_ref());
+        measured.extend(on_device(args, &place, &folders, &plan)?);
+    }
     if args.json {
-        let report = json!({ "models": own, "shapes": random, "costs": costs });
-        println!("{report:#}");
+        println!("{:#}", json!({ "devices": measured }));
         return Ok(());
     }
-    for model in &own {
-        println!("{model}");
+    for device in measured {
+        println!("{device}\n");
     }
-    if let Some(report) = random {
-        println!("{report}");
-    }
-    match costs {
-        None => println!("\n--hourly-price shows what a million tokens cost at these speeds."),
-        Some(costs) => println!("\n{}", price::table(&costs)),
+    if args.hourly_price.is_none() {
+        println!("--hourly-price shows what a million tokens cost at these speeds.");
     }
     Ok(())
+}
+
+/// What was measured on one device.
+#[derive(Serialize)]
+struct Measured {
+    device: DeviceReport,
+    bandwidth: Bandwidth,
+    models: Vec<OwnSpeed>,
+    shapes: Vec<ModelSpeed>,
+    costs: Option<Vec<Cost>>,
+}
+
+impl fmt::Display for Measured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.device, self.bandwidth)?;
+        for model in &self.models {
+            write!(f, "\n{model}")?;
+        }
+        if !self.shapes.is_empty() {
+            write!(f, "\n\n{}", SpeedTable(&self.shapes))?;
+        }
+        match &self.costs {
+            None => Ok(()),
+            Some(costs) => write!(f, "\n\n{}", price::table(costs)),
+        }
+    }
+}
+
+/// Measures models and shapes on one device; none if there are neither.
+fn on_device(
+    args: &BenchArgs,
+    place: &Place,
+    folders: &[PathBuf],
+    plan: &BenchPlan,
+) -> Result<Option<Measured>> {
+    let mut seen: Option<(DeviceReport, Bandwidth)> = None;
+    let mut see = |device: DeviceReport, bandwidth: Bandwidth| match &mut seen {
+        Some((_, best)) if best.bytes_per_second >= bandwidth.bytes_per_second => {}
+        seen => *seen = Some((device, bandwidth)),
+    };
+    let mut models = Vec::new();
+    for dir in folders {
+        eprintln!("measuring {}", dir.display());
+        let own = own::measure(dir, place, plan)?;
+        see(own.device, own.bandwidth);
+        models.push(own.speed);
+    }
+    let mut shapes = Vec::new();
+    if !plan.shapes.is_empty() {
+        let report = bench::run(plan, place, &mut |what| eprintln!("measuring {what}"));
+        let report = report.map_err(|error| {
+            Error::new(Kind::Model, "cannot measure")
+                .because(error)
+                .fix("measure fewer or smaller shapes with --shapes and --batches")
+        })?;
+        see(report.device, report.bandwidth);
+        shapes = report.models;
+    }
+    Ok(seen.map(|(device, bandwidth)| Measured {
+        device,
+        bandwidth,
+        costs: costs(args, &models, &shapes),
+        models,
+        shapes,
+    }))
 }
 
 /// The shapes to measure: all, unless some, or a model, are named.
@@ -116,7 +177,7 @@ fn named<T>(
 }
 
 /// What tokens cost on everything that was measured, if an hour has a price.
-fn costs(args: &BenchArgs, own: &[OwnSpeed], random: Option<&BenchReport>) -> Option<Vec<Cost>> {
+fn costs(args: &BenchArgs, own: &[OwnSpeed], random: &[ModelSpeed]) -> Option<Vec<Cost>> {
     let hour = args.hourly_price?;
     let busy = f64::from(args.busy) / 100.0;
     let of_own = own.iter().map(|model| Speed {
@@ -124,8 +185,7 @@ fn costs(args: &BenchArgs, own: &[OwnSpeed], random: Option<&BenchReport>) -> Op
         input: model.prefill_tokens_per_second,
         output: &model.decode,
     });
-    let random = random.into_iter().flat_map(|report| &report.models);
-    let of_random = random.map(|model| Speed {
+    let of_random = random.iter().map(|model| Speed {
         name: format!("{} {}", model.shape, model.format),
         input: model.prefill_tokens_per_second,
         output: &model.decode,

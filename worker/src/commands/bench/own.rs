@@ -2,7 +2,9 @@
 
 use crate::error::{Error, Kind, Result};
 use genesisflow_engine::{
-    bench::BatchSpeed, Engine, EngineOptions, GenerateRequest, Model, Prompt, Sampling,
+    bench::{best_of, Bandwidth, BatchSpeed, BenchPlan},
+    devices::Place,
+    DeviceReport, Engine, EngineOptions, GenerateRequest, Prompt, Sampling,
 };
 use serde::Serialize;
 use std::{fmt, path::Path, time::Instant};
@@ -25,6 +27,17 @@ pub(super) struct OwnSpeed {
     pub prefill_tokens_per_second: f64,
     /// Output tokens a second of all jobs together, by their number.
     pub decode: Vec<BatchSpeed>,
+    /// Bytes that are read for an output token of one job: weights, keys and values.
+    pub bytes_per_token: usize,
+    /// Those bytes read a second, as a share of the device's bandwidth before and after.
+    pub share_of_bandwidth: Option<f64>,
+}
+
+/// The speed of a model, and what it was measured on.
+pub(super) struct Own {
+    pub speed: OwnSpeed,
+    pub device: DeviceReport,
+    pub bandwidth: Bandwidth,
 }
 
 impl fmt::Display for OwnSpeed {
@@ -47,13 +60,21 @@ impl fmt::Display for OwnSpeed {
                 speed.tokens_per_second, speed.sequences
             )?;
         }
-        Ok(())
+        let megabytes = self.bytes_per_token as f64 / 1e6;
+        write!(
+            f,
+            "\n  reads {megabytes:.1} MB for an output token of one job"
+        )?;
+        match self.share_of_bandwidth {
+            Some(share) => write!(f, ", {:.0} % of the bandwidth", 100.0 * share),
+            None => Ok(()),
+        }
     }
 }
 
-/// Measures the model in `dir` with each of the numbers of jobs; of `repeats`
-/// runs the fastest counts.
-pub(super) fn measure(dir: &Path, batches: &[usize], repeats: u32) -> Result<OwnSpeed> {
+/// Measures the model in `dir` with each of the plan's batches, as numbers of
+/// jobs; of its runs the fastest counts.
+pub(super) fn measure(dir: &Path, place: &Place, plan: &BenchPlan) -> Result<Own> {
     let refused = |error: &dyn fmt::Display| {
         Error::new(
             Kind::Model,
@@ -62,8 +83,8 @@ pub(super) fn measure(dir: &Path, batches: &[usize], repeats: u32) -> Result<Own
         .because(error)
         .fix("check it with `genesisflow-worker model verify`; with too little memory, ask for smaller --batches")
     };
-    let model = Model::load(dir).map_err(|error| refused(&error))?;
-    let weight_bytes = model.decoder().bytes();
+    let model = place.model(dir).map_err(|error| refused(&error))?;
+    let batches = &plan.batches;
     let most = batches.iter().copied().max().unwrap_or(1).max(1);
     let each = Engine::memory_for(&model, (SHORT_PROMPT + OUTPUT) as usize);
     let longest = Engine::memory_for(&model, PROMPT as usize + 1);
@@ -73,34 +94,57 @@ pub(super) fn measure(dir: &Path, batches: &[usize], repeats: u32) -> Result<Own
         waiting: most,
         // The same prompts are read again and again.
         prefix_cache: false,
-        ..EngineOptions::default()
+        ..EngineOptions::suited_to(&model)
     };
     let engine = Engine::start(model, options).map_err(|error| refused(&error))?;
+    let decoder = engine.model().decoder();
+    let mut meter = decoder
+        .bandwidth_meter(plan.lengths.moved)
+        .map_err(|error| refused(&error))?;
+    let repeats = plan.repeats.max(1);
     let best = |jobs: usize, prompt: u32, output: u32| -> Result<f64> {
         let mut best = f64::INFINITY;
-        for _ in 0..repeats.max(1) {
+        for _ in 0..repeats {
             best = best.min(seconds(&engine, jobs, prompt, output).map_err(|e| refused(&e))?);
         }
         Ok(best)
     };
+    let mut moved = || best_of(repeats, meter.as_mut()).map_err(|error| refused(&error));
     // Finds the memory that the first run has to wait for.
     best(1, SHORT_PROMPT, 2)?;
     let prefill = best(1, PROMPT, 1)?;
+    let mut bandwidth = moved()?;
+    let bytes_per_token = decoder.bytes_per_token((SHORT_PROMPT + OUTPUT / 2) as usize);
+    let mut share_of_bandwidth = None;
     let mut decode = Vec::new();
     for jobs in batches.iter().copied().filter(|jobs| *jobs > 0) {
+        let before = if jobs == 1 { Some(moved()?) } else { None };
         // What both have in common, the reading, drops out.
         let written = best(jobs, SHORT_PROMPT, OUTPUT)? - best(jobs, SHORT_PROMPT, 1)?;
+        let tokens_per_second = (jobs as f64) * f64::from(OUTPUT - 1) / written.max(1e-9);
         decode.push(BatchSpeed {
             sequences: jobs,
-            tokens_per_second: (jobs as f64) * f64::from(OUTPUT - 1) / written.max(1e-9),
+            tokens_per_second,
         });
+        if let Some(before) = before {
+            let (before, after) = (before.bytes_per_second, moved()?.bytes_per_second);
+            let around = (before + after) / 2.0;
+            share_of_bandwidth = Some(bytes_per_token as f64 * tokens_per_second / around);
+            bandwidth.bytes_per_second = bandwidth.bytes_per_second.max(before).max(after);
+        }
     }
     let name = dir.file_name().unwrap_or_default();
-    Ok(OwnSpeed {
-        name: name.to_string_lossy().into_owned(),
-        weight_bytes,
-        prefill_tokens_per_second: f64::from(PROMPT) / prefill,
-        decode,
+    Ok(Own {
+        device: decoder.device(),
+        bandwidth,
+        speed: OwnSpeed {
+            name: name.to_string_lossy().into_owned(),
+            weight_bytes: decoder.bytes(),
+            prefill_tokens_per_second: f64::from(PROMPT) / prefill,
+            decode,
+            bytes_per_token,
+            share_of_bandwidth,
+        },
     })
 }
 

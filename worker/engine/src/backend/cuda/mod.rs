@@ -24,6 +24,7 @@ use genesisflow_cuda::{
 };
 
 use crate::{
+    bench::{BandwidthMeter, CopyBandwidth},
     config::{ConfigError, DecoderConfig},
     decoder::DecoderError,
     weights::TensorSource,
@@ -158,6 +159,8 @@ impl Backend for OnDevice {
     fn device(&self) -> DeviceReport {
         DeviceReport {
             name: self.0.device.name().into(),
+            driver: self.0.device.driver(),
+            kernel: "ptx",
             memory: self.memory().map(|memory| DeviceMemory {
                 total: memory.total,
                 free: memory.free,
@@ -167,6 +170,14 @@ impl Backend for OnDevice {
 
     fn weight_bytes(&self) -> usize {
         self.0.weights.bytes()
+    }
+
+    fn read_bytes(&self) -> usize {
+        self.0.weights.read_bytes()
+    }
+
+    fn bandwidth_meter(&self, bytes: usize) -> Result<Box<dyn BandwidthMeter>, DeviceError> {
+        Ok(Box::new(CopyBandwidth::new(&self.0.device, bytes)?))
     }
 
     fn pace(&self) -> Pace {

@@ -215,6 +215,14 @@ impl Weights {
         let head = self.head.as_ref().map_or(0, DeviceLinear::bytes);
         self.embedding.bytes() + layers + head
     }
+
+    /// Bytes that a step reads which decodes one token.
+    pub(super) fn read_bytes(&self) -> usize {
+        match self.head {
+            None => self.bytes(),
+            Some(_) => self.bytes() - self.embedding.bytes(),
+        }
+    }
 }
 
 /// Numbers in a device's memory.

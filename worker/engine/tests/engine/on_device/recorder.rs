@@ -179,6 +179,12 @@ impl Device for Recorder {
         unsafe { self.inner.fill(at, bytes, value) }
     }
 
+    unsafe fn copy(&self, to: Address, from: Address, bytes: usize) -> Result<(), DeviceError> {
+        self.not_recording();
+        // SAFETY: the caller's promise.
+        unsafe { self.inner.copy(to, from, bytes) }
+    }
+
     unsafe fn launch(&self, launch: &Launch<'_>) -> Result<(), DeviceError> {
         let one_less = |left: usize| left.checked_sub(1);
         let relaxed = Ordering::Relaxed;

@@ -1,9 +1,14 @@
 //! Which devices models run on: what an operator asks for, and what this machine has.
 
+mod place;
+
 use std::{fmt, str::FromStr};
 
 use genesisflow_cuda::driver;
 pub use genesisflow_cuda::driver::{Card, NoCards};
+pub use place::{OpenDevice, Place};
+
+use crate::model::LoadOptions;
 
 /// Where models are to run, as an operator writes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,6 +93,18 @@ pub struct Devices {
     pub passed_over: Vec<String>,
 }
 
+impl Devices {
+    /// All of them; the processor, if there is no card, as these options say.
+    pub fn places(&self, options: LoadOptions) -> Vec<Place> {
+        let cards = self.cards.iter().map(|card| Place::card(card.index));
+        let cards: Vec<Place> = cards.collect();
+        if cards.is_empty() {
+            return vec![Place::Processor(options)];
+        }
+        cards
+    }
+}
+
 impl DeviceChoice {
     /// Looks at this machine.
     ///
@@ -149,6 +166,7 @@ mod tests {
             capability,
             memory: 1 << 30,
             driver: 13_000,
+            release: None,
         }
     }
 

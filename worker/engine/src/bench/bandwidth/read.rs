@@ -1,38 +1,41 @@
-//! How fast the machine reads memory: the limit of decoding one sequence.
+//! How fast the processor reads the system's memory.
 
 use std::{hint::black_box, time::Instant};
 
 use genesisflow_canonical::kernels::ask_for_huge_pages;
 
-/// Words that are read: half a gigabyte, far beyond any cache.
-const WORDS: usize = 1 << 26;
+use crate::backend::DeviceError;
+
+use super::{BandwidthMeter, Traffic};
 
 /// Memory to read as fast as it goes, on huge pages as weights are.
-///
-/// What a shared machine lets through changes from second to second, so that a share of it means
-/// something only if both were measured next to each other.
+#[derive(Debug)]
 pub struct ReadBandwidth {
     words: Vec<u64>,
     threads: usize,
-    best: f64,
 }
 
 impl ReadBandwidth {
-    /// Half a gigabyte, to be read by so many threads together.
-    pub fn new(threads: usize) -> Self {
-        let mut words = Vec::with_capacity(WORDS);
+    /// So many bytes, far more than any cache has, to be read by so many threads together.
+    pub fn new(bytes: usize, threads: usize) -> Self {
+        let count = (bytes / std::mem::size_of::<u64>()).max(1);
+        let mut words = Vec::with_capacity(count);
         // Before it is written to: pages are given then.
         ask_for_huge_pages(words.spare_capacity_mut());
-        words.extend(0..WORDS as u64);
+        words.extend(0..count as u64);
         Self {
             words,
             threads: threads.max(1),
-            best: 0.0,
         }
     }
+}
 
-    /// Bytes a second of one pass over all of it.
-    pub fn measure(&mut self) -> f64 {
+impl BandwidthMeter for ReadBandwidth {
+    fn traffic(&self) -> Traffic {
+        Traffic::Read
+    }
+
+    fn pass(&mut self) -> Result<f64, DeviceError> {
         let share = self.words.len().div_ceil(self.threads);
         let start = Instant::now();
         std::thread::scope(|scope| {
@@ -40,14 +43,7 @@ impl ReadBandwidth {
                 scope.spawn(move || black_box(sum(part)));
             }
         });
-        let now = (self.words.len() * 8) as f64 / start.elapsed().as_secs_f64();
-        self.best = self.best.max(now);
-        now
-    }
-
-    /// Bytes a second of the fastest pass so far.
-    pub fn best(&self) -> f64 {
-        self.best
+        Ok(std::mem::size_of_val(&self.words[..]) as f64 / start.elapsed().as_secs_f64())
     }
 }
 
@@ -73,10 +69,10 @@ mod tests {
     }
 
     #[test]
-    fn the_best_pass_is_kept() {
-        let mut bandwidth = ReadBandwidth::new(2);
-        let passes = [bandwidth.measure(), bandwidth.measure()];
-        assert_eq!(bandwidth.best(), passes[0].max(passes[1]));
-        assert!(passes.iter().all(|pass| *pass > 0.0));
+    fn a_pass_has_a_speed_however_little_there_is_to_read() {
+        for bytes in [0, 8, 1 << 20] {
+            let pass = ReadBandwidth::new(bytes, 3).pass().unwrap();
+            assert!(pass > 0.0 && pass.is_finite(), "{bytes} bytes: {pass}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! `doctor`: checks everything that `run` needs, and says what to do.
 
+mod devices;
+
 use super::{address, key};
 use crate::{
     amount::Amount,
@@ -12,7 +14,6 @@ use crate::{
     model_files::check_files,
     model_store::{shown, ModelStore},
 };
-use genesisflow_engine::{devices::DeviceChoice, LoadOptions};
 use genesisflow_primitives::{ModelId, ModelManifest};
 use serde_json::json;
 use std::{
@@ -104,7 +105,7 @@ impl Examination {
 pub async fn run(settings: &Settings, args: &DoctorArgs) -> Result<()> {
     let mut found = Examination::default();
     data_directory(settings, &mut found);
-    devices(&settings.device, &mut found);
+    devices::examine(&settings.device, &mut found).await;
     match connect(settings, &mut found).await {
         Ok(Some((chain, view))) => {
             if let Err(error) = clock(&chain, &view, &mut found).await {
@@ -156,40 +157,6 @@ fn data_directory(settings: &Settings, found: &mut Examination) {
             let first = error.to_string();
             found.doubtful("journal", first.lines().next().unwrap_or_default());
         }
-    }
-}
-
-/// What models run on.
-fn devices(choice: &DeviceChoice, found: &mut Examination) {
-    match choice.look() {
-        Ok(devices) => {
-            for card in &devices.cards {
-                found.good("device", card.to_string());
-            }
-            let why = devices.passed_over.join("; ");
-            match (devices.cards.is_empty(), why.is_empty()) {
-                (true, true) => found.good("device", cpu()),
-                (true, false) => found.good("device", format!("{}; {why}", cpu())),
-                (false, true) => {}
-                (false, false) => found.doubtful("device", why),
-            }
-        }
-        Err(error) => {
-            let what = format!("models cannot run on {choice}");
-            let error = Error::new(Kind::Usage, what)
-                .because(error)
-                .fix("set device to auto or cpu, or to a card that is there: see docs/gpu.md");
-            found.bad("device", &error);
-        }
-    }
-}
-
-fn cpu() -> String {
-    match LoadOptions::from_environment() {
-        Ok(LoadOptions { kernel, threads }) => {
-            format!("CPU, kernel {}, {threads} threads", kernel.name())
-        }
-        Err(error) => format!("CPU, but {error}"),
     }
 }
 
