@@ -13,6 +13,7 @@ use support::{
     hub::{Fault, HubServer},
     model,
     node::Node,
+    tls::{Authority, NAMES},
     worker::{forget_environment, Ended, Setup, PROGRAM},
 };
 
@@ -27,12 +28,16 @@ struct Operator {
 impl Operator {
     /// The hub has the small model, whose weights count as a large file.
     fn new() -> Self {
+        Self::of(|source| HubServer::start(REPOSITORY, source))
+    }
+
+    fn of(start: impl FnOnce(&Path) -> HubServer) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let source = dir.path().join("source");
         model::write(&source);
         // What the hub has says nothing of this market.
         std::fs::remove_file(source.join("manifest.toml")).unwrap();
-        let hub = HubServer::start(REPOSITORY, &source);
+        let hub = start(&source);
         Self { dir, hub }
     }
 
@@ -49,11 +54,22 @@ impl Operator {
     }
 
     fn run(&self, args: &[&str]) -> Ended {
+        self.run_in(args, &[])
+    }
+
+    /// Runs a command with these variables in its environment.
+    fn run_in(&self, args: &[&str], variables: &[(&str, &str)]) -> Ended {
         let mut command = Command::new(PROGRAM);
         forget_environment(&mut command);
+        // Nor has it a proxy, a token or certificates of whoever runs the tests.
+        for name in ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"] {
+            command.env_remove(name).env_remove(name.to_lowercase());
+        }
         command
             .env_remove("HF_TOKEN")
+            .env_remove("SSL_CERT_DIR")
             .env("GENESISFLOW_HUB", &self.hub.url)
+            .envs(variables.iter().copied())
             .arg("--data-dir")
             .arg(self.data())
             .args(args);
@@ -186,6 +202,60 @@ fn a_cut_transfer_goes_on_within_a_try_and_in_the_next_one() {
         operator.hub.ranges("model.safetensors").last(),
         Some(&Some(9_000))
     );
+    operator.must(&["model", "verify"]);
+}
+
+#[test]
+fn over_tls_a_hub_must_be_one_that_this_machine_trusts() {
+    let (trusted, stranger) = (Authority::new(), Authority::new());
+    let operator = Operator::of(|source| HubServer::start_over_tls(REPOSITORY, source, &trusted));
+    let file = |authority: &Authority, name: &str| {
+        let file = operator.dir.path().join(name);
+        authority.write(&file);
+        file.to_str().unwrap().to_owned()
+    };
+    let (trusted, stranger) = (file(&trusted, "trusted.pem"), file(&stranger, "other.pem"));
+    let add = |certificates: &str| {
+        let token = ("HF_TOKEN", "hf_secret");
+        let variables = [("SSL_CERT_FILE", certificates), token];
+        operator.run_in(&["model", "add", REPOSITORY], &variables)
+    };
+
+    let ended = add(&stranger);
+    ended.explains(13, &["invalid peer certificate", "SSL_CERT_FILE"]);
+    let none = operator.dir.path().join("none.pem");
+    std::fs::write(&none, "").unwrap();
+    add(none.to_str().unwrap()).explains(13, &["SSL_CERT_FILE"]);
+    assert_eq!(operator.hub.asked(), [], "nothing was said to a stranger");
+    assert!(!ended.stderr.contains("hf_secret"));
+
+    // Cut in the middle: it goes on from there, by way of the hub again.
+    operator
+        .hub
+        .fail("model.safetensors", Fault::CutAfter(9_000), 1);
+    let added = add(&trusted);
+    assert_eq!(added.code, Some(0), "{}", added.stderr);
+    let weights = operator.folder().join("model.safetensors");
+    let source = operator.source().join("model.safetensors");
+    assert_eq!(
+        std::fs::read(weights).unwrap(),
+        std::fs::read(source).unwrap()
+    );
+    let asked: Vec<_> = operator
+        .hub
+        .asked()
+        .into_iter()
+        .filter(|asked| asked.file == "model.safetensors")
+        .map(|asked| (asked.host, asked.from, asked.has_token))
+        .collect();
+    let [hub, store] = NAMES.map(str::to_owned);
+    let expected = [
+        (hub.clone(), None, true),
+        (store.clone(), None, false),
+        (hub, Some(9_000), true),
+        (store, Some(9_000), false),
+    ];
+    assert_eq!(asked, expected, "the token is for the hub alone");
     operator.must(&["model", "verify"]);
 }
 

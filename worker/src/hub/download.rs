@@ -5,7 +5,7 @@
 //! hashed again before more is added to it. So neither a kill nor a cut loses
 //! anything, and no kind of damage survives.
 
-use super::{refusal, Expected, Hub};
+use super::{distrusted, refusal, Expected, Hub};
 use crate::{
     error::{Error, Kind, Result},
     model_files::Pin,
@@ -110,7 +110,10 @@ fn transfer(
 ) -> std::result::Result<(), Trouble> {
     let from = (arrived.size > 0).then_some(arrived.size);
     let cut = |error: &dyn std::fmt::Display| Trouble::Cut(error.to_string());
-    let answer = hub.get(&wanted.url, from).map_err(|error| cut(&error))?;
+    let answer = hub.get(&wanted.url, from).map_err(|error| {
+        let what = format!("cannot get {} from {}", wanted.path, wanted.url);
+        distrusted(&what, &error).map_or_else(|| cut(&error), Trouble::Final)
+    })?;
     match answer.status().as_u16() {
         206 if starts_at(&answer, arrived.size) => {}
         // The server begins anew.

@@ -292,11 +292,32 @@ fn read_listing(bytes: &[u8]) -> std::result::Result<Listing, String> {
     })
 }
 
-fn unreachable(what: &str, address: &str, cause: impl std::fmt::Display) -> Error {
-    Error::new(Kind::Hub, format!("cannot get {what} from {address}"))
-        .because(cause)
-        .fix("check the network and --hub, and run the same command again: it goes on where it stopped")
+fn unreachable(what: &str, address: &str, cause: ureq::Error) -> Error {
+    let what = format!("cannot get {what} from {address}");
+    distrusted(&what, &cause).unwrap_or_else(|| {
+        Error::new(Kind::Hub, what).because(cause).fix(
+            "check the network and --hub, and run the same command again: it goes on where it stopped",
+        )
+    })
 }
+
+/// The error about a host that did not show who it is, if that is what went
+/// wrong: trying again does not help.
+fn distrusted(what: &str, cause: &ureq::Error) -> Option<Error> {
+    // The library passes on what TLS says as text alone.
+    let cause = cause.to_string();
+    let fix = if cause.contains("invalid peer certificate") {
+        format!("somebody else may have answered, a proxy on the way perhaps: check --hub, and this machine's clock. If the host has a certificate of your own authority, {TRUST_IT}")
+    } else if cause.contains("No CA certificates") {
+        format!("install the system's certificates (the package ca-certificates), or {TRUST_IT}")
+    } else {
+        return None;
+    };
+    Some(Error::new(Kind::Hub, what).because(cause).fix(fix))
+}
+
+const TRUST_IT: &str =
+    "let SSL_CERT_FILE name a file with the certificates to trust, or add them to the system's";
 
 /// What a status of the hub means to whoever asked for `what`.
 fn refusal(what: &str, status: u16, has_token: bool) -> Error {

@@ -1,13 +1,15 @@
 //! A hub of models on loopback that does what it is told: also cut, lie and
 //! refuse.
 
+use super::tls::{Authority, NAMES};
+use rustls::{ServerConnection, StreamOwned};
 use serde_json::json;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use std::{
     collections::{BTreeMap, VecDeque},
-    io::{BufRead, BufReader, Write},
-    net::{TcpListener, TcpStream},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
     path::Path,
     sync::{mpsc, Arc, Mutex},
     time::Duration,
@@ -39,8 +41,19 @@ pub enum Fault {
 #[derive(Default)]
 struct State {
     faults: BTreeMap<String, VecDeque<Fault>>,
-    /// What was asked for, with the first byte of the range if there was one.
-    asked: Vec<(String, Option<usize>)>,
+    asked: Vec<Asked>,
+}
+
+/// A request for a file, or for the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    pub file: String,
+    /// The first byte of the range, if there was one.
+    pub from: Option<usize>,
+    /// The host that was asked, without the port.
+    pub host: String,
+    /// Whether it was told who asks.
+    pub has_token: bool,
 }
 
 struct Content {
@@ -48,6 +61,8 @@ struct Content {
     commit: String,
     listing: String,
     files: BTreeMap<String, Vec<u8>>,
+    /// Where large files are: another host, as on the real hub.
+    store: Option<String>,
     state: Mutex<State>,
     stalled: mpsc::Sender<()>,
 }
@@ -63,6 +78,16 @@ pub struct HubServer {
 impl HubServer {
     /// Serves the files of `dir` as one repository.
     pub fn start(repository: &str, dir: &Path) -> Self {
+        Self::start_with(repository, dir, None)
+    }
+
+    /// The same over TLS, with a certificate of `authority`, and large files at
+    /// another host, to which it redirects.
+    pub fn start_over_tls(repository: &str, dir: &Path, authority: &Authority) -> Self {
+        Self::start_with(repository, dir, Some(authority))
+    }
+
+    fn start_with(repository: &str, dir: &Path, authority: Option<&Authority>) -> Self {
         let files: BTreeMap<String, Vec<u8>> = std::fs::read_dir(dir)
             .unwrap()
             .map(|entry| {
@@ -73,22 +98,37 @@ impl HubServer {
             .collect();
         let commit = "5ca1ab1e".repeat(5);
         let (sender, stalled) = mpsc::channel();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let tls = authority.map(Authority::server);
+        let [host, other_host] = NAMES;
+        let url = match tls {
+            Some(_) => format!("https://{host}:{port}"),
+            None => format!("http://127.0.0.1:{port}"),
+        };
         let content = Arc::new(Content {
             repository: repository.to_owned(),
             listing: listing(&commit, &files),
             commit: commit.clone(),
             files,
+            store: tls
+                .is_some()
+                .then(|| format!("https://{other_host}:{port}/store")),
             state: Mutex::default(),
             stalled: sender,
         });
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let served = content.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let content = served.clone();
-                // A client that is gone is no failure of the hub.
-                std::thread::spawn(move || serve(&content, stream).ok());
+                let (content, tls) = (served.clone(), tls.clone());
+                // A client that is gone, or that does not trust it, is no failure of the hub.
+                std::thread::spawn(move || match tls {
+                    Some(tls) => {
+                        let secure = ServerConnection::new(tls).unwrap();
+                        serve(&content, StreamOwned::new(secure, stream)).ok()
+                    }
+                    None => serve(&content, stream).ok(),
+                });
             }
         });
         Self {
@@ -120,8 +160,13 @@ impl HubServer {
     /// The first bytes of the ranges that `file` was asked for with.
     pub fn ranges(&self, file: &str) -> Vec<Option<usize>> {
         let state = self.content.state.lock().unwrap();
-        let of_file = state.asked.iter().filter(|(asked, _)| asked == file);
-        of_file.map(|(_, from)| *from).collect()
+        let of_file = state.asked.iter().filter(|asked| asked.file == file);
+        of_file.map(|asked| asked.from).collect()
+    }
+
+    /// Everything that it was asked for.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.content.state.lock().unwrap().asked.clone()
     }
 
     /// Waits until an answer has come to its stall.
@@ -152,28 +197,42 @@ fn listing(commit: &str, files: &BTreeMap<String, Vec<u8>>) -> String {
     json!({ "sha": commit, "siblings": siblings.collect::<Vec<_>>() }).to_string()
 }
 
-fn serve(content: &Content, stream: TcpStream) -> std::io::Result<()> {
-    let mut lines = BufReader::new(stream.try_clone()?);
+fn serve(content: &Content, stream: impl Read + Write) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
     loop {
         let mut request = String::new();
-        if lines.read_line(&mut request)? == 0 {
+        if stream.read_line(&mut request)? == 0 {
             return Ok(());
         }
-        let mut from = None;
+        let path = request.split(' ').nth(1).unwrap_or_default();
+        let mut asked = Asked {
+            file: String::new(),
+            from: None,
+            host: String::new(),
+            has_token: false,
+        };
         loop {
             let mut header = String::new();
-            lines.read_line(&mut header)?;
-            if header.trim().is_empty() {
+            stream.read_line(&mut header)?;
+            let header = header.trim().to_ascii_lowercase();
+            if header.is_empty() {
                 break;
             }
-            let header = header.to_ascii_lowercase();
-            if let Some(range) = header.strip_prefix("range: bytes=") {
-                from = range.trim().trim_end_matches('-').parse().ok();
+            match header.split_once(": ") {
+                Some(("range", range)) => {
+                    let from = range.strip_prefix("bytes=").unwrap_or_default();
+                    asked.from = from.trim_end_matches('-').parse().ok();
+                }
+                Some(("host", host)) => {
+                    asked.host = host.split(':').next().unwrap_or_default().to_owned();
+                }
+                Some(("authorization", _)) => asked.has_token = true,
+                _ => {}
             }
         }
-        let path = request.split(' ').nth(1).unwrap_or_default();
-        if !answer(content, path, from, &stream)? {
-            return stream.shutdown(std::net::Shutdown::Both);
+        if !answer(content, path, asked, stream.get_mut())? {
+            // The connection ends with the stream.
+            return Ok(());
         }
     }
 }
@@ -182,8 +241,8 @@ fn serve(content: &Content, stream: TcpStream) -> std::io::Result<()> {
 fn answer(
     content: &Content,
     path: &str,
-    from: Option<usize>,
-    mut stream: &TcpStream,
+    mut asked: Asked,
+    stream: &mut impl Write,
 ) -> std::io::Result<bool> {
     let Content {
         repository, commit, ..
@@ -191,17 +250,30 @@ fn answer(
     let api = [commit, "main"]
         .map(|revision| format!("/api/models/{repository}/revision/{revision}?blobs=true"));
     let file = path.strip_prefix(&format!("/{repository}/resolve/{commit}/"));
-    let (name, bytes) = match file {
+    let stored = path.strip_prefix("/store/");
+    let (name, bytes) = match file.or(stored) {
         _ if api.iter().any(|known| known == path) => ("api", content.listing.as_bytes()),
         Some(name) if content.files.contains_key(name) => (name, &content.files[name][..]),
         _ => {
             stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")?;
+            stream.flush()?;
             return Ok(true);
         }
     };
+    asked.file = name.to_owned();
+    if let (Some(store), true) = (&content.store, stored.is_none() && bytes.len() >= LARGE) {
+        content.state.lock().unwrap().asked.push(asked);
+        write!(
+            stream,
+            "HTTP/1.1 302 Found\r\nLocation: {store}/{name}\r\nContent-Length: 0\r\n\r\n"
+        )?;
+        stream.flush()?;
+        return Ok(true);
+    }
+    let from = asked.from;
     let fault = {
         let mut state = content.state.lock().unwrap();
-        state.asked.push((name.to_owned(), from));
+        state.asked.push(asked);
         state.faults.get_mut(name).and_then(VecDeque::pop_front)
     };
     let from = match fault {
@@ -211,6 +283,7 @@ fn answer(
                 stream,
                 "HTTP/1.1 {status} Refused\r\nContent-Length: 0\r\n\r\n"
             )?;
+            stream.flush()?;
             return Ok(true);
         }
         Some(Fault::IgnoreRange) => None,
@@ -238,15 +311,21 @@ fn answer(
     match fault {
         Some(Fault::CutAfter(count)) => {
             stream.write_all(&body[..count.min(body.len())])?;
+            stream.flush()?;
             Ok(false)
         }
         Some(Fault::Stall(count)) => {
             stream.write_all(&body[..count.min(body.len())])?;
+            stream.flush()?;
             // Nobody need wait for it.
             let _ = content.stalled.send(());
             std::thread::sleep(PATIENCE);
             Ok(false)
         }
-        _ => stream.write_all(&body).map(|()| true),
+        _ => {
+            stream.write_all(&body)?;
+            stream.flush()?;
+            Ok(true)
+        }
     }
 }

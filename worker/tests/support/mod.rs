@@ -8,6 +8,7 @@ pub mod hub;
 pub mod model;
 pub mod node;
 pub mod requester;
+pub mod tls;
 pub mod worker;
 
 use std::time::{Duration, Instant};
