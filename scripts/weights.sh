@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Measures on this machine what the market's calls take, and what reads and writes of storage take,
-# and writes both to runtime/src/weights/. Then fills blocks with the dearest calls and sees whether
+# Measures on this machine what calls of the market and of balances take, and what reads and writes
+# of storage take, and writes all to runtime/src/weights/. Then fills blocks with the dearest calls and sees whether
 # they fit. Run it on the hardware that validators are asked to have, while it does nothing else.
 # See docs/weights.md.
 #
@@ -37,8 +37,12 @@ prepare() {
 calls() {
   local limit=()
   [ -z "${SECONDS_A_RUN:-}" ] || limit=(--seconds "$SECONDS_A_RUN")
-  "$tool" calls --runtime "$work/benchmarks.wasm" --steps "${STEPS:-20}" --repeat "${REPEAT:-10}" \
-    --parts "$work/parts" "${limit[@]}" --output runtime/src/weights/pallet_inference.rs
+  local pallet
+  for pallet in pallet_balances pallet_inference; do
+    "$tool" calls --runtime "$work/benchmarks.wasm" --pallet "$pallet" --steps "${STEPS:-20}" \
+      --repeat "${REPEAT:-10}" --parts "$work/parts/$pallet" "${limit[@]}" \
+      --output "runtime/src/weights/$pallet.rs"
+  done
   cargo fmt -p genesisflow-runtime
 }
 

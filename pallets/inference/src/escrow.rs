@@ -12,13 +12,19 @@ use frame_support::{
     ensure,
     storage::with_storage_layer,
     traits::{
-        fungible::{hold::Mutate as _, Inspect, Mutate as _},
+        fungible::{
+            hold::{Balanced as _, Mutate as _},
+            Balanced as _, Credit, Inspect, Mutate as _,
+        },
         tokens::{Fortitude, Precision, Preservation, Restriction},
-        Get,
+        Get, Imbalance,
     },
 };
 use genesisflow_primitives::{pricing, Balance};
 use sp_runtime::{DispatchError, DispatchResult};
+
+/// Money on its way from one account to others.
+type CreditOf<T> = Credit<<T as frame_system::Config>::AccountId, <T as Config>::Currency>;
 
 /// What became of a fee.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +80,87 @@ impl<T: Config> Pallet<T> {
                 Fortitude::Force,
             )?;
         }
+        Self::note_diversion(payees, received, amount);
+        Ok(())
+    }
+
+    /// Splits a job's escrow, which is its fee by now, between treasury, audits and worker. The
+    /// treasury gets what was prepaid for the delivery with it. What treasury or pot cannot receive
+    /// falls to the worker.
+    ///
+    /// All of it is taken off the requester's hold at once and then handed out: with a transfer to
+    /// each payee, the hold would be the dearest part of the work.
+    pub(crate) fn pay_fee(
+        job: &mut Job<T::AccountId>,
+        worker: &T::AccountId,
+        premium: Balance,
+    ) -> Result<Split, DispatchError> {
+        let delivery = Self::take_delivery(job)?;
+        let fee = core::mem::take(&mut job.escrow);
+        let requester = &job.requester;
+        let treasury = T::TreasuryAccount::get();
+        let due = fee.saturating_add(delivery);
+        let (credit, missing) = T::Currency::slash(&HoldReason::Job.into(), requester, due);
+        ensure!(
+            missing == 0,
+            Self::corrupted("a requester holds less than its job records")
+        );
+
+        let (mut protocol, rest) = pricing::split_fee(fee, job.terms.protocol_share);
+        let (for_pot, credit) = credit.split(premium.min(rest));
+        let premium = for_pot.peek();
+        let (premium, credit) = match Self::pay_credit_into_pot(for_pot) {
+            Ok(()) => (premium, credit),
+            Err(refused) => (0, credit.merge(refused)),
+        };
+        if premium > 0 {
+            AuditPots::<T>::mutate(job.model, |pot| *pot = pot.saturating_add(premium));
+        }
+        let (for_treasury, credit) = credit.split(protocol.saturating_add(delivery));
+        let to_treasury = for_treasury.peek();
+        let credit = match T::Currency::resolve(&treasury, for_treasury) {
+            Ok(()) => credit,
+            Err(refused) => {
+                protocol = 0;
+                Self::deposit_event(Event::PaymentDiverted {
+                    payee: treasury.clone(),
+                    instead: Some(worker.clone()),
+                    amount: to_treasury,
+                });
+                credit.merge(refused)
+            }
+        };
+        let to_worker = credit.peek();
+        Self::hand_out(credit, &[worker, &treasury, requester]);
+        Ok(Split {
+            worker: to_worker,
+            protocol,
+            premium,
+        })
+    }
+
+    /// Pays money that is on no account to the first of `payees` that can receive it. If nobody
+    /// can, it is burnt.
+    fn hand_out(mut credit: CreditOf<T>, payees: &[&T::AccountId]) {
+        let amount = credit.peek();
+        let mut received = None;
+        for payee in payees {
+            match T::Currency::resolve(payee, credit) {
+                Ok(()) => {
+                    received = Some(*payee);
+                    credit = CreditOf::<T>::zero();
+                    break;
+                }
+                Err(refused) => credit = refused,
+            }
+        }
+        // What is left is burnt with the issuance.
+        drop(credit);
+        Self::note_diversion(payees, received, amount);
+    }
+
+    /// Tells that a payment went to another than its first payee, if it did.
+    fn note_diversion(payees: &[&T::AccountId], received: Option<&T::AccountId>, amount: Balance) {
         if let Some(payee) = payees.first().filter(|payee| Some(**payee) != received) {
             Self::deposit_event(Event::PaymentDiverted {
                 payee: (*payee).clone(),
@@ -81,42 +168,16 @@ impl<T: Config> Pallet<T> {
                 amount,
             });
         }
-        Ok(())
     }
 
-    /// Splits a fee held on the requester between treasury, audits and worker. What treasury or pot
-    /// cannot receive falls to the worker.
-    pub(crate) fn pay_fee(
-        job: &Job<T::AccountId>,
-        worker: &T::AccountId,
-        fee: Balance,
-        premium: Balance,
-    ) -> Result<Split, DispatchError> {
-        let requester = &job.requester;
-        let reason = HoldReason::JobEscrow;
-        let treasury = T::TreasuryAccount::get();
-        let (mut protocol, mut rest) = pricing::split_fee(fee, job.terms.protocol_share);
-        let premium = Self::pay_into_pot(reason, requester, premium.min(rest));
-        AuditPots::<T>::mutate_exists(job.model, |pot| {
-            let grown = pot.unwrap_or(0).saturating_add(premium);
-            *pot = (grown > 0).then_some(grown);
-        });
-        rest = rest.saturating_sub(premium);
-        if protocol > 0 && Self::try_transfer(reason, requester, &treasury, protocol).is_err() {
-            Self::deposit_event(Event::PaymentDiverted {
-                payee: treasury.clone(),
-                instead: Some(worker.clone()),
-                amount: protocol,
-            });
-            rest = rest.saturating_add(protocol);
-            protocol = 0;
-        }
-        Self::pay(reason, requester, &[worker, &treasury, requester], rest)?;
-        Ok(Split {
-            worker: rest,
-            protocol,
-            premium,
-        })
+    /// Takes what was prepaid for the delivery out of a job's deposit. The caller moves the money.
+    pub(crate) fn take_delivery(job: &mut Job<T::AccountId>) -> Result<Balance, DispatchError> {
+        let amount = job.terms.delivery_fee;
+        job.deposit = job
+            .deposit
+            .checked_sub(amount)
+            .ok_or_else(|| Self::corrupted("a delivery that was not prepaid"))?;
+        Ok(amount)
     }
 
     /// Moves held money into the pot for audits; returns how much, which is all or nothing. The
@@ -127,15 +188,28 @@ impl<T: Config> Pallet<T> {
         amount: Balance,
     ) -> Balance {
         let pot = T::AuditPotAccount::get();
-        // A payment that brought the account to life could never be paid out in full: an account
-        // keeps the existential deposit.
-        let is_there = T::Currency::balance(&pot) >= Self::existential_deposit();
-        let paid = amount > 0 && is_there && Self::try_transfer(reason, from, &pot, amount).is_ok();
-        if paid {
+        let is_paid = amount > 0
+            && Self::pot_is_there()
+            && Self::try_transfer(reason, from, &pot, amount).is_ok();
+        if is_paid {
             amount
         } else {
             0
         }
+    }
+
+    /// Pays money that is on no account into the pot for audits, or gives it back.
+    fn pay_credit_into_pot(credit: CreditOf<T>) -> Result<(), CreditOf<T>> {
+        if credit.peek() == 0 || !Self::pot_is_there() {
+            return Err(credit);
+        }
+        T::Currency::resolve(&T::AuditPotAccount::get(), credit)
+    }
+
+    /// Whether the pot's account has been brought to life. A payment that did so could never be
+    /// paid out in full: an account keeps the existential deposit.
+    fn pot_is_there() -> bool {
+        T::Currency::balance(&T::AuditPotAccount::get()) >= Self::existential_deposit()
     }
 
     /// Pays an auditor out of the pot. False if it cannot receive the amount: it stays in the pot.

@@ -277,7 +277,7 @@ mod events {
             worker: T::AccountId,
             /// The fee that it does not get, in base units.
             fee: Balance,
-            /// What was returned to the requester, in base units.
+            /// What was returned to the requester, the prepaid delivery included, in base units.
             refund: Balance,
         },
         /// A disputer or an appellant got its bond back.

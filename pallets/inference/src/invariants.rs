@@ -89,14 +89,13 @@ impl<T: Config> Pallet<T> {
     }
 
     fn check_money() -> Checked {
-        let mut escrows = Ledger::new();
-        let mut job_deposits = Ledger::new();
+        let mut jobs = Ledger::new();
         let mut stakes = Ledger::new();
         let mut model_deposits = Ledger::new();
         let mut offer_deposits = Ledger::new();
         for job in Jobs::<T>::iter_values() {
-            add(&mut escrows, &job.requester, job.escrow);
-            add(&mut job_deposits, &job.requester, job.deposit);
+            add(&mut jobs, &job.requester, job.escrow);
+            add(&mut jobs, &job.requester, job.deposit);
         }
         let mut dispute_bonds = Ledger::new();
         let mut appeal_bonds = Ledger::new();
@@ -119,14 +118,9 @@ impl<T: Config> Pallet<T> {
         }
         let reasons = [
             (
-                HoldReason::JobEscrow,
-                escrows,
-                "2: escrows recorded and held differ",
-            ),
-            (
-                HoldReason::JobDeposit,
-                job_deposits,
-                "2: job deposits recorded and held differ",
+                HoldReason::Job,
+                jobs,
+                "2: what jobs record and what is held differ",
             ),
             (
                 HoldReason::Stake,
@@ -177,11 +171,9 @@ impl<T: Config> Pallet<T> {
             .max_output_bytes
             .saturating_add(terms.max_evidence_bytes);
         let all = kept(job.input_len.saturating_add(result_bytes));
+        let with_delivery = all.and_then(|all| all.checked_add(terms.delivery_fee));
         let (escrow, deposit) = match &job.state {
-            JobState::Open { .. } | JobState::Claimed(_) => (
-                job.max_fee,
-                all.and_then(|all| all.checked_add(terms.delivery_fee)),
-            ),
+            JobState::Open { .. } | JobState::Claimed(_) => (job.max_fee, with_delivery),
             JobState::Delivered { delivery, .. }
             | JobState::Audit { delivery, .. }
             | JobState::Decided { delivery, .. }
@@ -194,7 +186,7 @@ impl<T: Config> Pallet<T> {
                     delivery.premium <= delivery.fee,
                     "3: a premium above the fee"
                 );
-                (delivery.fee, all)
+                (delivery.fee, with_delivery)
             }
             JobState::Slashing { .. } => (0, all),
             JobState::Settled { delivery, .. } | JobState::Rejected { delivery, .. } => {

@@ -168,7 +168,8 @@ pub mod pallet {
         /// The currency of escrows, stakes and deposits.
         type Currency: fungible::Inspect<Self::AccountId, Balance = Balance>
             + fungible::Mutate<Self::AccountId>
-            + fungible::hold::Mutate<Self::AccountId, Reason = Self::RuntimeHoldReason>;
+            + fungible::hold::Mutate<Self::AccountId, Reason = Self::RuntimeHoldReason>
+            + fungible::hold::Balanced<Self::AccountId>;
 
         /// The clock of every deadline. On a solo chain: `frame_system::Pallet`.
         type BlockNumberProvider: BlockNumberProvider<BlockNumber = BlockNumber>;
@@ -232,26 +233,24 @@ pub mod pallet {
     /// Why the market holds money on an account.
     #[pallet::composite_enum]
     pub enum HoldReason {
-        /// The most that a job may still cost its requester.
+        /// The most that a job may still cost its requester, the deposit for its bytes in storage
+        /// and its prepaid delivery. One reason for all, so that they move together.
         #[codec(index = 0)]
-        JobEscrow,
-        /// A job's bytes in storage and its prepaid delivery.
-        #[codec(index = 1)]
-        JobDeposit,
+        Job,
         /// A worker's stake, unbonding stake included.
-        #[codec(index = 2)]
+        #[codec(index = 1)]
         Stake,
         /// A model's bytes in storage.
-        #[codec(index = 3)]
+        #[codec(index = 2)]
         ModelDeposit,
         /// An offer's bytes in storage.
-        #[codec(index = 4)]
+        #[codec(index = 3)]
         OfferDeposit,
         /// What a disputer puts at stake.
-        #[codec(index = 5)]
+        #[codec(index = 4)]
         DisputeBond,
         /// What an appellant puts at stake.
-        #[codec(index = 6)]
+        #[codec(index = 5)]
         AppealBond,
     }
 

@@ -33,7 +33,6 @@ impl<T: Config> Pallet<T> {
             Self::reject(opened, &claim, &delivery, &mut audit, at)?;
         } else {
             Self::pay_result(opened, &claim, &delivery)?;
-            Self::release_exposure(&claim, |_| ())?;
             if audit.verdict().is_some() {
                 Self::note_audit(&claim.worker, opened.job.model, true);
             }
@@ -103,9 +102,10 @@ impl<T: Config> Pallet<T> {
         at: BlockNumber,
     ) -> DispatchResult {
         let OpenedJob { id, job, .. } = opened;
-        let refund = job.escrow;
-        job.escrow = 0;
-        Self::release(HoldReason::JobEscrow, &job.requester, refund)?;
+        let refund = core::mem::take(&mut job.escrow)
+            .checked_add(Self::take_delivery(job)?)
+            .ok_or_else(|| Self::corrupted("a job that holds more than any balance"))?;
+        Self::release(HoldReason::Job, &job.requester, refund)?;
         let (stake, chilled) = Workers::<T>::try_mutate(&claim.worker, |worker| {
             let worker = worker
                 .as_mut()

@@ -15,25 +15,21 @@ impl<T: Config> Pallet<T> {
         at: BlockNumber,
     ) -> DispatchResult {
         Self::pay_result(opened, &claim, &delivery)?;
-        Self::release_exposure(&claim, |_| ())?;
         Self::close_result(opened, claim, delivery, false, at)
     }
 
-    /// Splits the fee between protocol, audits and worker.
+    /// Splits the fee between protocol, audits and worker, spends what was prepaid for the delivery,
+    /// and frees the worker's stake.
     pub(crate) fn pay_result(
         opened: &mut OpenedJob<T::AccountId>,
         claim: &Claim<T::AccountId>,
         delivery: &Delivery,
     ) -> DispatchResult {
         let OpenedJob { id, job, .. } = opened;
-        let fee = job.escrow;
-        job.escrow = 0;
-        let split = Self::pay_fee(job, &claim.worker, fee, delivery.premium)?;
-        Workers::<T>::mutate(&claim.worker, |worker| {
-            if let Some(worker) = worker {
-                worker.settled = worker.settled.saturating_add(1);
-            }
-        });
+        let split = Self::pay_fee(job, &claim.worker, delivery.premium)?;
+        Self::release_exposure(claim, |worker| {
+            worker.settled = worker.settled.saturating_add(1);
+        })?;
         Self::deposit_event(Event::JobSettled {
             job: *id,
             worker: claim.worker.clone(),
@@ -65,8 +61,6 @@ impl<T: Config> Pallet<T> {
         } = opened;
         let refund = job.escrow;
         job.escrow = 0;
-        Self::release(HoldReason::JobEscrow, &job.requester, refund)?;
-
         let kept_bytes = delivery.map_or(0, |delivery| delivery.output_len);
         let kept = job
             .terms
@@ -79,7 +73,10 @@ impl<T: Config> Pallet<T> {
             .checked_sub(kept)
             .ok_or_else(|| Self::corrupted("a job's deposit does not cover its record"))?;
         job.deposit = kept;
-        Self::release(HoldReason::JobDeposit, &job.requester, returned)?;
+        let released = refund
+            .checked_add(returned)
+            .ok_or_else(|| Self::corrupted("a job that holds more than any balance"))?;
+        Self::release(HoldReason::Job, &job.requester, released)?;
 
         Inputs::<T>::remove(*id);
         Evidence::<T>::remove(*id);

@@ -3,7 +3,7 @@
 
 use super::{Claim, Delivery, Job, JobState};
 use crate::{Config, Error, Event, Evidence, HoldReason, Outputs, Pallet, Workers};
-use frame_support::{ensure, traits::Get};
+use frame_support::ensure;
 use genesisflow_primitives::{
     content_hash, evidence, pricing, EvidenceBytes, JobId, JobTerms, Output, ResultClaim,
 };
@@ -32,10 +32,6 @@ impl<T: Config> Pallet<T> {
             .checked_sub(fee)
             .ok_or_else(|| Self::corrupted("a fee above its escrow"))?;
         job.escrow = fee;
-        job.deposit = job
-            .deposit
-            .checked_sub(job.terms.delivery_fee)
-            .ok_or_else(|| Self::corrupted("a delivery that was not prepaid"))?;
         let audit = Self::audit_chance(job, &claim, fee);
         let (audit_chance, premium) = audit.unwrap_or_default();
         let delivery = Delivery {
@@ -51,13 +47,7 @@ impl<T: Config> Pallet<T> {
             premium,
         };
 
-        Self::release(HoldReason::JobEscrow, &job.requester, refund)?;
-        Self::pay(
-            HoldReason::JobDeposit,
-            &job.requester,
-            &[&T::TreasuryAccount::get(), &who, &job.requester],
-            job.terms.delivery_fee,
-        )?;
+        Self::release(HoldReason::Job, &job.requester, refund)?;
         Self::end_claim(&who, id, job.model)?;
         Workers::<T>::try_mutate(&who, |worker| {
             let worker = worker

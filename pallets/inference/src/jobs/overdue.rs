@@ -182,7 +182,7 @@ impl<T: Config> Pallet<T> {
             | JobState::Cancelled { .. }
             | JobState::Expired { .. } => {
                 let job = &opened.job;
-                Self::release(HoldReason::JobDeposit, &job.requester, job.deposit)?;
+                Self::release(HoldReason::Job, &job.requester, job.deposit)?;
                 Self::deposit_event(Event::JobDropped { job: id });
                 return Ok(Kept::Dropped);
             }

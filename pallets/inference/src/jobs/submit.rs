@@ -96,7 +96,10 @@ impl<T: Config> Pallet<T> {
 
         let deposit = Deposit::of(&parameters, input_len, request.max_output)
             .ok_or(Error::<T>::AmountTooLarge)?;
-        let held = deposit.total().ok_or(Error::<T>::AmountTooLarge)?;
+        let deposited = deposit.total().ok_or(Error::<T>::AmountTooLarge)?;
+        let held = deposited
+            .checked_add(request.max_fee)
+            .ok_or(Error::<T>::AmountTooLarge)?;
         let id = NextJobId::<T>::get();
         let next = id.checked_add(1).ok_or(Error::<T>::AmountTooLarge)?;
         model.live_jobs = model
@@ -104,8 +107,7 @@ impl<T: Config> Pallet<T> {
             .checked_add(1)
             .ok_or(Error::<T>::AmountTooLarge)?;
 
-        Self::hold(HoldReason::JobEscrow, &requester, request.max_fee)?;
-        Self::hold(HoldReason::JobDeposit, &requester, held)?;
+        Self::hold(HoldReason::Job, &requester, held)?;
 
         let UsedPool {
             period: pool,
@@ -166,7 +168,7 @@ impl<T: Config> Pallet<T> {
             terms,
             max_fee,
             escrow: max_fee,
-            deposit: held,
+            deposit: deposited,
             state: JobState::Open { claim_by },
         };
         NextJobId::<T>::put(next);

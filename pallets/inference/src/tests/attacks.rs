@@ -427,14 +427,14 @@ fn caught(output: &[u8], ids: &[u32], claim: ResultClaim) {
         finish(id);
         assert_eq!(status(id), JobStatus::Rejected);
         before.expect([
-            (ALICE, plus(WORST_CASE) - plus(DELIVERY_FEE)),
+            (ALICE, plus(WORST_CASE)),
             (BOB, minus(EXPOSURE)),
             (ANNA, plus(PAY * wage_of(id))),
             (BERT, plus(PAY * wage_of(id))),
             (CLEO, plus(PAY * wage_of(id))),
             (
                 TREASURY,
-                plus(EXPOSURE - WORST_CASE - 3 * PAY * wage_of(id) + DELIVERY_FEE),
+                plus(EXPOSURE - WORST_CASE - 3 * PAY * wage_of(id)),
             ),
         ]);
     });
@@ -494,7 +494,10 @@ fn usage_beyond_the_escrow() {
             Error::InputUsageTooHigh,
         );
         assert_ok!(deliver_with(BOB, id, b"", &eleven[..10], claim(10, 10)));
-        assert_eq!(held(ALICE, HoldReason::JobEscrow), WORST_CASE);
+        assert_eq!(
+            held(ALICE, HoldReason::Job),
+            WORST_CASE + JOB_DEPOSIT + DELIVERY_FEE
+        );
         const { assert!(WORST_CASE <= MAX_FEE) };
     });
 }
@@ -620,7 +623,7 @@ fn self_dispute_for_profit() {
         all_invalid(id);
         finish(id);
         let won = 2 * WORST_CASE + PAY;
-        assert_eq!(together(&gang), before - EXPOSURE + won - DELIVERY_FEE);
+        assert_eq!(together(&gang), before - EXPOSURE + won);
         assert!(won < EXPOSURE / 10);
     });
 }
@@ -1018,14 +1021,17 @@ fn escrow_stuck_on_silence() {
     court(|| {
         let id = missed();
         finish(id);
-        assert_eq!(held(ALICE, HoldReason::JobEscrow), 0);
+        assert_eq!(held(ALICE, HoldReason::Job), 20 + OUTPUT.len() as Balance);
         let unclaimed = submit();
         finish(unclaimed);
         assert_eq!(status(unclaimed), JobStatus::Expired);
-        assert_eq!(held(ALICE, HoldReason::JobEscrow), 0);
+        assert_eq!(
+            held(ALICE, HoldReason::Job),
+            2 * 20 + OUTPUT.len() as Balance
+        );
         run_to(until(unclaimed).max(until(id)) + 1);
         assert_eq!(Jobs::<Test>::iter().count(), 0);
-        assert_eq!(held(ALICE, HoldReason::JobDeposit), 0);
+        assert_eq!(held(ALICE, HoldReason::Job), 0);
     });
 }
 
@@ -1038,12 +1044,19 @@ fn paid_before_the_last_word() {
         let before = Ledger::now();
         jump_to(until(id));
         before.expect([]);
-        assert_eq!(held(ALICE, HoldReason::JobEscrow), FEE);
+        assert_eq!(
+            held(ALICE, HoldReason::Job),
+            FEE + JOB_DEPOSIT + DELIVERY_FEE
+        );
         assert_ok!(Inference::appeal_verdict(signed(ALICE), id));
         draw(id, &SEVEN);
         all_invalid(id);
         pass(id);
-        assert_eq!(held(ALICE, HoldReason::JobEscrow), 0, "all of it came back");
+        assert_eq!(
+            held(ALICE, HoldReason::Job),
+            JOB_DEPOSIT,
+            "fee and delivery came back"
+        );
         finish(id);
         assert_eq!(stake(BOB), STAKE - EXPOSURE);
     });

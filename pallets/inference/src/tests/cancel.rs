@@ -17,8 +17,7 @@ fn an_open_job_is_cancelled_for_nothing() {
         events();
         assert_ok!(cancel(ALICE, job));
         assert_eq!(status(job), JobStatus::Cancelled);
-        assert_eq!(held(ALICE, HoldReason::JobEscrow), 0);
-        assert_eq!(held(ALICE, HoldReason::JobDeposit), 20);
+        assert_eq!(held(ALICE, HoldReason::Job), 20);
         assert_eq!(
             events(),
             [Event::JobCancelled {

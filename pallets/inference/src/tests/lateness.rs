@@ -25,7 +25,10 @@ fn a_late_worker_pays_half_the_worst_case_and_the_job_opens_again() {
         assert_eq!((view.status, view.barred), (JobStatus::Open, Some(BOB)));
         // Deadline of the delivery and the job's own open window: 11 + 20.
         assert_eq!(view.until, 31);
-        assert_eq!(held(ALICE, HoldReason::JobEscrow), MAX_FEE);
+        assert_eq!(
+            held(ALICE, HoldReason::Job),
+            MAX_FEE + JOB_DEPOSIT + DELIVERY_FEE
+        );
         assert_eq!(
             events(),
             [
@@ -72,7 +75,7 @@ fn a_second_lateness_compensates_again_and_refunds() {
         events();
         run_to(23);
         assert_eq!(status(job), JobStatus::Expired);
-        assert_eq!(held(ALICE, HoldReason::JobEscrow), 0);
+        assert_eq!(held(ALICE, HoldReason::Job), 20);
         assert_eq!(wealth(ALICE), WEALTH + 2 * (WORST_CASE / 2));
         assert_eq!(held(CAROL, HoldReason::Stake), STAKE - WORST_CASE / 2);
         assert_eq!(
@@ -128,7 +131,7 @@ fn a_job_that_nobody_claims_is_refunded() {
         assert_eq!(status(job), JobStatus::Open);
         run_to(22);
         assert_eq!(status(job), JobStatus::Expired);
-        assert_eq!(held(ALICE, HoldReason::JobEscrow), 0);
+        assert_eq!(held(ALICE, HoldReason::Job), 20);
         assert_eq!(
             events(),
             [Event::JobExpired {

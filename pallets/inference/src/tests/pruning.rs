@@ -54,9 +54,7 @@ fn every_end_of_a_job_leaves_no_storage_and_returns_all_deposits() {
             assert!(keys().len() > before.len(), "{name}");
             run_to(200);
             assert_eq!(keys(), before, "{name}");
-            for reason in [HoldReason::JobEscrow, HoldReason::JobDeposit] {
-                assert_eq!(held(ALICE, reason), 0, "{name}");
-            }
+            assert_eq!(held(ALICE, HoldReason::Job), 0, "{name}");
         });
     }
 }
@@ -101,19 +99,19 @@ fn deposits_shrink_with_what_is_stored() {
     market(|| {
         let job = submit();
         assert_eq!(
-            held(ALICE, HoldReason::JobDeposit),
-            JOB_DEPOSIT + DELIVERY_FEE
+            held(ALICE, HoldReason::Job),
+            MAX_FEE + JOB_DEPOSIT + DELIVERY_FEE
         );
         assert_ok!(Inference::claim_job(signed(BOB), job));
         assert_ok!(deliver(BOB, job));
-        assert_eq!(held(ALICE, HoldReason::JobDeposit), JOB_DEPOSIT);
-        assert_ok!(Inference::accept_result(signed(ALICE), job));
         assert_eq!(
-            held(ALICE, HoldReason::JobDeposit),
-            20 + OUTPUT.len() as Balance
+            held(ALICE, HoldReason::Job),
+            FEE + JOB_DEPOSIT + DELIVERY_FEE
         );
+        assert_ok!(Inference::accept_result(signed(ALICE), job));
+        assert_eq!(held(ALICE, HoldReason::Job), 20 + OUTPUT.len() as Balance);
         run_to(32);
-        assert_eq!(held(ALICE, HoldReason::JobDeposit), 0);
+        assert_eq!(held(ALICE, HoldReason::Job), 0);
     });
 }
 

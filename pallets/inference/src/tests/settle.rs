@@ -18,8 +18,7 @@ fn accepting_pays_worker_and_protocol() {
         events();
         assert_ok!(accept(ALICE, job));
         assert_eq!(free(BOB), bob + FEE - 1);
-        assert_eq!(free(TREASURY), treasury + 1);
-        assert_eq!(held(ALICE, HoldReason::JobEscrow), 0);
+        assert_eq!(free(TREASURY), treasury + DELIVERY_FEE + 1);
         assert_eq!(Inference::worker(BOB).unwrap().exposure, 0);
         assert_eq!(Inputs::<Test>::get(job), None);
         assert_eq!(
@@ -33,7 +32,7 @@ fn accepting_pays_worker_and_protocol() {
             }]
         );
         // Only the record and the four bytes of output are still deposited for.
-        assert_eq!(held(ALICE, HoldReason::JobDeposit), 20 + 4);
+        assert_eq!(held(ALICE, HoldReason::Job), 20 + 4);
     });
 }
 

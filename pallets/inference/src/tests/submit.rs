@@ -30,10 +30,9 @@ fn a_job_holds_its_escrow_and_its_deposit() {
     market(|| {
         let job = submit();
         assert_eq!(job, 0);
-        assert_eq!(held(ALICE, HoldReason::JobEscrow), MAX_FEE);
         assert_eq!(
-            held(ALICE, HoldReason::JobDeposit),
-            JOB_DEPOSIT + DELIVERY_FEE
+            held(ALICE, HoldReason::Job),
+            MAX_FEE + JOB_DEPOSIT + DELIVERY_FEE
         );
         assert_eq!(wealth(ALICE), WEALTH);
         assert_eq!(Inputs::<Test>::get(job).unwrap().to_vec(), INPUT.as_bytes());

@@ -334,7 +334,7 @@ fn a_requester_that_appeals_in_vain_pays_the_seats_and_the_worker() {
         finish(id);
         let seats = 10 * PAY;
         before.expect([
-            (ALICE, minus(FEE + APPEAL_BOND)),
+            (ALICE, minus(FEE + DELIVERY_FEE + APPEAL_BOND)),
             (BOB, plus(WAGE + APPEAL_BOND - seats)),
             (POT, plus(PREMIUM)),
             (CAROL, plus(PAY)),
@@ -343,7 +343,7 @@ fn a_requester_that_appeals_in_vain_pays_the_seats_and_the_worker() {
             (CLEO, plus(2 * PAY)),
             (DORA, plus(PAY)),
             (EMIL, plus(PAY)),
-            (TREASURY, plus(PROTOCOL)),
+            (TREASURY, plus(PROTOCOL + DELIVERY_FEE)),
         ]);
     });
 }

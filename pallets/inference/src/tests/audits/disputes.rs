@@ -33,7 +33,10 @@ fn anyone_can_dispute_a_result_under_review() {
             let bond = Inference::audit(id).unwrap().dispute.unwrap();
             assert_eq!((bond.who, bond.amount), (who, DISPUTE_BOND));
             // The fee waits for the verdict.
-            assert_eq!(held(ALICE, HoldReason::JobEscrow), FEE);
+            assert_eq!(
+                held(ALICE, HoldReason::Job),
+                FEE + JOB_DEPOSIT + DELIVERY_FEE
+            );
         });
     }
 }
@@ -245,14 +248,14 @@ fn a_disputer_who_is_wrong_pays_auditors_and_worker() {
         assert_eq!(status(id), JobStatus::Settled);
         let premium = 1;
         before.expect([
-            (ALICE, minus(FEE)),
+            (ALICE, minus(FEE + DELIVERY_FEE)),
             (EVE, minus(DISPUTE_BOND)),
             (BOB, plus(FEE - PROTOCOL - premium + DISPUTE_BOND - 3 * PAY)),
             (ANNA, plus(PAY)),
             (BERT, plus(PAY)),
             (CLEO, plus(PAY)),
             (POT, plus(premium)),
-            (TREASURY, plus(PROTOCOL)),
+            (TREASURY, plus(PROTOCOL + DELIVERY_FEE)),
         ]);
     });
 }
@@ -280,10 +283,10 @@ fn a_dispute_without_a_verdict_costs_nobody_anything() {
         let premium = 1;
         // Nothing is there for the eight seats but the premium; a share of it is nothing.
         before.expect([
-            (ALICE, minus(FEE)),
+            (ALICE, minus(FEE + DELIVERY_FEE)),
             (BOB, plus(FEE - PROTOCOL - premium)),
             (POT, plus(premium)),
-            (TREASURY, plus(PROTOCOL)),
+            (TREASURY, plus(PROTOCOL + DELIVERY_FEE)),
         ]);
     });
 }

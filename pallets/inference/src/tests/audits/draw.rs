@@ -108,9 +108,9 @@ fn a_miss_leads_to_the_review_and_costs_the_premium_all_the_same() {
         finish(id);
         assert_eq!(status(id), JobStatus::Settled);
         before.expect([
-            (ALICE, minus(FEE)),
+            (ALICE, minus(FEE + DELIVERY_FEE)),
             (BOB, plus(FEE - PROTOCOL - premium)),
-            (TREASURY, plus(PROTOCOL)),
+            (TREASURY, plus(PROTOCOL + DELIVERY_FEE)),
             (POT, plus(premium)),
         ]);
         assert_eq!(pot(), premium);
@@ -248,9 +248,9 @@ fn fewer_than_two_accounts_make_no_audit_and_no_premium() {
         let before = Ledger::now();
         finish(id);
         before.expect([
-            (ALICE, minus(FEE)),
+            (ALICE, minus(FEE + DELIVERY_FEE)),
             (BOB, plus(FEE - PROTOCOL)),
-            (TREASURY, plus(PROTOCOL)),
+            (TREASURY, plus(PROTOCOL + DELIVERY_FEE)),
         ]);
     });
 }
@@ -410,9 +410,9 @@ fn a_dispute_whose_seeds_were_forgotten_ends_without_a_verdict() {
         assert_eq!(rounds.len(), 4, "each kind once more, as in an outage");
         // The job is paid, and nothing else moves.
         before.expect([
-            (ALICE, minus(FEE)),
+            (ALICE, minus(FEE + DELIVERY_FEE)),
             (BOB, plus(FEE - PROTOCOL - 1)),
-            (TREASURY, plus(PROTOCOL)),
+            (TREASURY, plus(PROTOCOL + DELIVERY_FEE)),
             (POT, plus(1)),
         ]);
     });

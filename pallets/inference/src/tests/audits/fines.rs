@@ -37,7 +37,10 @@ fn a_seat_against_the_verdict_loses_a_fifth_of_the_exposure_after_the_delay() {
             assert_eq!((view.slashes[0].who, view.slashes[0].at), (ANNA, after + 1));
             pass(id);
             assert_eq!(lost(), [(ANNA, WRONG_FINE)]);
-            assert_eq!(free(TREASURY), before + PROTOCOL + WRONG_FINE);
+            assert_eq!(
+                free(TREASURY),
+                before + PROTOCOL + DELIVERY_FEE + WRONG_FINE
+            );
             assert!(events().contains(&Event::Slashed {
                 job: id,
                 who: ANNA,

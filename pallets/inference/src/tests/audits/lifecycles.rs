@@ -434,6 +434,10 @@ fn new_parameters_leave_a_running_audit_alone() {
 #[test]
 fn a_treasury_that_cannot_receive_dust_leaves_it_to_the_worker() {
     court(|| {
+        reparametrise(|p| {
+            p.delivery_fee = 0;
+            p.delivery_fee_per_byte = 0;
+        });
         let id = judged_by_three();
         empty(TREASURY);
         assert!(!System::account_exists(&TREASURY));
@@ -483,9 +487,9 @@ fn without_a_pot_the_premium_is_the_workers_and_seats_are_paid_by_losers_only() 
             let fee = Inference::job(id).unwrap().fee.unwrap();
             let protocol = fee / 100;
             before.expect([
-                (ALICE, minus(fee)),
+                (ALICE, minus(fee + DELIVERY_FEE)),
                 (BOB, plus(fee - protocol)),
-                (TREASURY, plus(protocol)),
+                (TREASURY, plus(protocol + DELIVERY_FEE)),
             ]);
             assert_eq!(pot(), 0);
         });
@@ -500,9 +504,11 @@ fn a_requester_whose_account_was_emptied_gets_everything_back() {
         all_invalid(id);
         finish(id);
         pass(id);
-        assert_eq!(held(ALICE, HoldReason::JobEscrow), 0);
-        assert_eq!(held(ALICE, HoldReason::JobDeposit), 0);
-        assert_eq!(wealth(ALICE), ED + FEE + JOB_DEPOSIT + WORST_CASE);
+        assert_eq!(held(ALICE, HoldReason::Job), 0);
+        assert_eq!(
+            wealth(ALICE),
+            ED + FEE + DELIVERY_FEE + JOB_DEPOSIT + WORST_CASE
+        );
     });
 }
 

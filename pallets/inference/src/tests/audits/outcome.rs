@@ -17,9 +17,9 @@ fn an_upheld_result_pays_worker_protocol_and_seats() {
         pass(id);
         assert_eq!(status(id), JobStatus::Settled);
         before.expect([
-            (ALICE, minus(FEE)),
+            (ALICE, minus(FEE + DELIVERY_FEE)),
             (BOB, plus(WAGE)),
-            (TREASURY, plus(PROTOCOL)),
+            (TREASURY, plus(PROTOCOL + DELIVERY_FEE)),
             (ANNA, plus(PAY)),
             (BERT, plus(PAY)),
             (CLEO, plus(PAY)),
@@ -60,7 +60,7 @@ fn a_rejected_result_is_refunded_at_once_and_slashed_later() {
         pass(id);
         let slash_after = decided_until + terms(id).slash_delay;
         assert_eq!((status(id), until(id)), (JobStatus::Slashing, slash_after));
-        assert_eq!(free(ALICE), escrow + FEE);
+        assert_eq!(free(ALICE), escrow + FEE + DELIVERY_FEE);
         before.expect([]);
         assert_eq!(
             events(),
@@ -70,7 +70,7 @@ fn a_rejected_result_is_refunded_at_once_and_slashed_later() {
                     job: id,
                     worker: BOB,
                     fee: FEE,
-                    refund: FEE
+                    refund: FEE + DELIVERY_FEE
                 },
                 Event::SlashScheduled {
                     job: id,
@@ -152,9 +152,9 @@ fn seats_share_what_there_is_pro_rata() {
         assert_eq!((one, three), (4, 14));
         let paid = three + 4 * one;
         before.expect([
-            (ALICE, minus(FEE)),
+            (ALICE, minus(FEE + DELIVERY_FEE)),
             (BOB, plus(WAGE)),
-            (TREASURY, plus(PROTOCOL + WRONG_FINE)),
+            (TREASURY, plus(PROTOCOL + DELIVERY_FEE + WRONG_FINE)),
             (POT, plus(PREMIUM - paid)),
             (ANNA, plus(three)),
             (BERT, plus(one) - plus(WRONG_FINE)),
@@ -260,7 +260,7 @@ fn on_idle_brings_a_whole_audit_to_its_end() {
         );
         assert!(crate::Audits::<Test>::get(id).is_none());
         assert_eq!(stake(BOB), STAKE - EXPOSURE);
-        assert_eq!(held(ALICE, HoldReason::JobDeposit), 0);
+        assert_eq!(held(ALICE, HoldReason::Job), 0);
     });
 }
 

@@ -96,9 +96,9 @@ fn without_a_verdict_in_two_rounds_the_result_stands() {
         assert_eq!((share, twice), (4, 8));
         let paid = 3 * twice + 2 * share;
         before.expect([
-            (ALICE, minus(FEE)),
+            (ALICE, minus(FEE + DELIVERY_FEE)),
             (BOB, plus(WAGE)),
-            (TREASURY, plus(PROTOCOL)),
+            (TREASURY, plus(PROTOCOL + DELIVERY_FEE)),
             (POT, plus(PREMIUM - paid)),
             (ANNA, plus(twice)),
             (BERT, plus(twice)),
@@ -157,9 +157,9 @@ fn after_two_outages_the_larger_round_is_drawn_and_then_the_result_stands() {
         let before = Ledger::now();
         finish(id);
         before.expect([
-            (ALICE, minus(FEE)),
+            (ALICE, minus(FEE + DELIVERY_FEE)),
             (BOB, plus(WAGE)),
-            (TREASURY, plus(PROTOCOL)),
+            (TREASURY, plus(PROTOCOL + DELIVERY_FEE)),
             (POT, plus(PREMIUM)),
         ]);
         for who in JURY {
