@@ -29,7 +29,7 @@ prepare() {
   unset SKIP_WASM_BUILD
   touch runtime/build.rs
   cargo check --release --locked -p genesisflow-runtime --features runtime-benchmarks
-  mv "$wasm" "$work/benchmarks.wasm"
+  cp "$wasm" "$work/benchmarks.wasm"
   touch runtime/build.rs
   rm -rf "$work/parts"
 }

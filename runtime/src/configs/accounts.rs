@@ -39,6 +39,10 @@ impl pallet_balances::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
     type RuntimeHoldReason = RuntimeHoldReason;
     type RuntimeFreezeReason = RuntimeFreezeReason;
+    #[cfg(not(feature = "runtime-benchmarks"))]
+    type WeightInfo = crate::weights::pallet_balances::WeightInfo<Runtime>;
+    // While they are measured, the weights measured before may not fit the calls.
+    #[cfg(feature = "runtime-benchmarks")]
     type WeightInfo = pallet_balances::weights::SubstrateWeight<Runtime>;
     type Balance = Balance;
     type DustRemoval = ResolveTo<TreasuryAccount, Balances>;

@@ -18,7 +18,7 @@ use sp_version::RuntimeVersion;
 /// Share of a block open to ordinary transactions. What follows from them without
 /// being asked for takes almost as much again: deliveries and ballots, which are
 /// operational, and the steps of the agenda. See `docs/throughput.md`.
-const NORMAL_RATIO: Perbill = Perbill::from_percent(60);
+const NORMAL_RATIO: Perbill = Perbill::from_percent(66);
 /// One and a half seconds of charged compute in a two-second slot, of which an author
 /// may use a third less: full blocks take half to three quarters of what they are
 /// charged, by the day and the machine. See `docs/throughput.md`. A solo chain ships
