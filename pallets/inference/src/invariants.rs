@@ -26,9 +26,9 @@
 use crate::{
     audits::{Phase, Said},
     jobs::{job_key, Job, JobState},
-    Agenda, AuditPots, Audits, Claims, Config, Error, Evidence, HoldReason, Inputs, Jobs,
+    Agenda, AuditPots, Audits, Claims, Config, Error, Evidence, HoldReason, Inputs, Jobs, LiveJobs,
     Manifests, MarketParameters, Models, NextJobId, OfferCounts, Offers, OpenJobs, Outputs, Pallet,
-    PoolUsers, Pools, Running, Seats, Workers,
+    Pools, Running, Seats, Workers,
 };
 use alloc::collections::BTreeMap;
 use frame_support::{
@@ -357,10 +357,6 @@ impl<T: Config> Pallet<T> {
         for (id, model) in Models::<T>::iter() {
             let live = live_jobs.remove(&id).unwrap_or_default();
             ensure!(
-                model.live_jobs == live,
-                "10: a model's live jobs are miscounted"
-            );
-            ensure!(
                 !model.retired || live > 0,
                 "10: a retired model without jobs is left over"
             );
@@ -451,23 +447,22 @@ impl<T: Config> Pallet<T> {
     }
 
     fn check_pools() -> Checked {
-        let mut users: BTreeMap<(ModelId, u32), u32> = BTreeMap::new();
+        let mut live: BTreeMap<(ModelId, Option<u32>), u32> = BTreeMap::new();
         for job in Jobs::<T>::iter_values().filter(|job| !job.state.status().is_final()) {
-            if let Some(period) = job.pool {
-                *users.entry((job.model, period)).or_default() += 1;
-                ensure!(
-                    Pools::<T>::contains_key(job.model, period),
-                    "15: a job's pool is missing"
-                );
-            }
-        }
-        for (model, period, count) in PoolUsers::<T>::iter() {
+            *live.entry((job.model, job.pool)).or_default() += 1;
             ensure!(
-                users.remove(&(model, period)) == Some(count),
-                "15: a pool's jobs are miscounted"
+                job.pool
+                    .is_none_or(|period| Pools::<T>::contains_key(job.model, period)),
+                "15: a job's pool is missing"
             );
         }
-        ensure!(users.is_empty(), "15: a pool's jobs are not counted");
+        for (model, pool, count) in LiveJobs::<T>::iter() {
+            ensure!(
+                live.remove(&(model, pool)) == Some(count),
+                "15: a model's live jobs are miscounted"
+            );
+        }
+        ensure!(live.is_empty(), "15: live jobs are not counted");
         Ok(())
     }
 

@@ -355,10 +355,11 @@ pub mod pallet {
         BoundedVec<PoolMember<T::AccountId>, MaxPoolSize>,
     >;
 
-    /// How many jobs that are not final refer to each pool.
+    /// How many jobs that are not final each model has, by the pool that they refer to: its period,
+    /// or none. A model and a pool are kept as long as there are any.
     #[pallet::storage]
-    pub type PoolUsers<T: Config> =
-        StorageDoubleMap<_, Identity, ModelId, Twox64Concat, u32, u32, ValueQuery>;
+    pub type LiveJobs<T: Config> =
+        StorageDoubleMap<_, Identity, ModelId, Twox64Concat, Option<u32>, u32, ValueQuery>;
 
     /// Period of the newest pool of each model. It stays until its period is over, jobs or not.
     #[pallet::storage]

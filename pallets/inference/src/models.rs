@@ -1,6 +1,8 @@
 //! Models: registration and retirement.
 
-use crate::{Config, Error, Event, HoldReason, Manifests, MarketParameters, Models, Pallet};
+use crate::{
+    Config, Error, Event, HoldReason, LiveJobs, Manifests, MarketParameters, Models, Pallet,
+};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::ensure;
 use genesisflow_primitives::{
@@ -8,7 +10,7 @@ use genesisflow_primitives::{
     ModelTerms, Parameters,
 };
 use scale_info::TypeInfo;
-use sp_runtime::{DispatchError, DispatchResult};
+use sp_runtime::DispatchResult;
 
 /// A registered model. Limits and terms repeat its manifest, so that a submission need not read it.
 #[derive(
@@ -21,8 +23,6 @@ pub struct Model<AccountId> {
     pub deposit: Balance,
     /// Whether it takes no new jobs.
     pub retired: bool,
-    /// How many jobs on it are not final; the manifest is kept as long as there are any.
-    pub live_jobs: u32,
     /// Version of the canonical arithmetic.
     pub canonical_version: u16,
     /// How long a job may get.
@@ -74,13 +74,9 @@ impl<T: Config> Pallet<T> {
             .and_then(|deposit| deposit.checked_add(parameters.model_deposit))
             .ok_or(Error::<T>::AmountTooLarge)?;
         // A retired model that still has jobs changes hands: the former owner is free to go.
-        let live_jobs = match former {
-            Some(former) => {
-                Self::release(HoldReason::ModelDeposit, &former.owner, former.deposit)?;
-                former.live_jobs
-            }
-            None => 0,
-        };
+        if let Some(former) = former {
+            Self::release(HoldReason::ModelDeposit, &former.owner, former.deposit)?;
+        }
         Self::hold(HoldReason::ModelDeposit, &owner, deposit)?;
 
         Models::<T>::insert(
@@ -89,7 +85,6 @@ impl<T: Config> Pallet<T> {
                 owner: owner.clone(),
                 deposit,
                 retired: false,
-                live_jobs,
                 canonical_version: parsed.canonical_version,
                 limits: parsed.limits,
                 terms: parsed.terms,
@@ -110,20 +105,26 @@ impl<T: Config> Pallet<T> {
         ensure!(!model.retired, Error::<T>::ModelRetired);
         model.retired = true;
         Self::deposit_event(Event::ModelRetired { model: id });
-        Self::keep_or_drop_model(id, model)?;
-        Ok(())
+        if Self::has_live_jobs(id) {
+            Models::<T>::insert(id, model);
+            Ok(())
+        } else {
+            Self::drop_model(id, model)
+        }
     }
 
-    /// Counts a job that is final now; a retired model goes with its last one. Returns whether it
-    /// went.
-    pub(crate) fn end_job_on_model(id: ModelId) -> Result<bool, DispatchError> {
-        let mut model =
-            Models::<T>::get(id).ok_or_else(|| Self::corrupted("a live job's model is missing"))?;
-        model.live_jobs = model
-            .live_jobs
-            .checked_sub(1)
-            .ok_or_else(|| Self::corrupted("a model counts too few live jobs"))?;
-        Self::keep_or_drop_model(id, model)
+    /// Whether some job on a model is not final.
+    pub(crate) fn has_live_jobs(id: ModelId) -> bool {
+        LiveJobs::<T>::iter_key_prefix(id).next().is_some()
+    }
+
+    /// A retired model goes with its last live job.
+    pub(crate) fn drop_if_retired(id: ModelId) -> DispatchResult {
+        match Models::<T>::get(id) {
+            Some(model) if model.retired => Self::drop_model(id, model),
+            Some(_) => Ok(()),
+            None => Err(Self::corrupted("a live job's model is missing")),
+        }
     }
 
     /// Refuses a model whose least fee, after the protocol's share and the largest premium, leaves
@@ -142,12 +143,7 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// Returns whether the model was dropped.
-    fn keep_or_drop_model(id: ModelId, model: Model<T::AccountId>) -> Result<bool, DispatchError> {
-        if !model.retired || model.live_jobs > 0 {
-            Models::<T>::insert(id, model);
-            return Ok(false);
-        }
+    fn drop_model(id: ModelId, model: Model<T::AccountId>) -> DispatchResult {
         let Model { owner, deposit, .. } = model;
         Self::release(HoldReason::ModelDeposit, &owner, deposit)?;
         Models::<T>::remove(id);
@@ -158,6 +154,6 @@ impl<T: Config> Pallet<T> {
             owner,
             deposit,
         });
-        Ok(true)
+        Ok(())
     }
 }

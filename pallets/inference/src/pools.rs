@@ -16,14 +16,15 @@
 //! job refers to it, and it goes with the model's last live job at the latest.
 
 use crate::{
-    Candidates, Config, Models, NewestPools, Offers, Pallet, PeriodClock, PoolUsers, Pools,
-    WeightInfo, Workers,
+    Candidates, Config, LiveJobs, NewestPools, Offers, Pallet, PeriodClock, Pools, WeightInfo,
+    Workers,
 };
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::{traits::Get, weights::Weight, BoundedVec};
 use genesisflow_primitives::{audit::MaxPoolSize, Balance, BlockNumber, ModelId};
 use scale_info::TypeInfo;
+use sp_runtime::DispatchError;
 
 /// Periods from the one in which an offer is placed to the first whose pool can hold it: a whole
 /// period lies between them.
@@ -117,7 +118,7 @@ impl<T: Config> Pallet<T> {
         T::WeightInfo::make_pool(<MaxPoolSize as Get<u32>>::get())
     }
 
-    /// Counts a new job as a user of its model's present pool, which is made if need be.
+    /// Counts a new job of a model under the model's present pool, which is made if need be.
     pub(crate) fn use_pool(model: ModelId) -> UsedPool {
         let period = Self::current_period();
         let (members, looked_at) = match Pools::<T>::decode_len(model, period) {
@@ -137,57 +138,60 @@ impl<T: Config> Pallet<T> {
                 (count, looked_at)
             }
         };
-        if members > 0 {
-            PoolUsers::<T>::mutate(model, period, |users| *users = users.saturating_add(1));
-        }
-        UsedPool {
-            period: (members > 0).then_some(period),
-            looked_at,
-        }
+        let period = (members > 0).then_some(period);
+        LiveJobs::<T>::mutate(model, period, |jobs| *jobs = jobs.saturating_add(1));
+        UsedPool { period, looked_at }
     }
 
-    /// Counts a job that is final as no user of its pool any more. Returns whether the pool went
-    /// with it.
-    pub(crate) fn leave_pool(model: ModelId, period: u32) -> bool {
-        let users = PoolUsers::<T>::get(model, period).saturating_sub(1);
-        if users > 0 {
-            PoolUsers::<T>::insert(model, period, users);
-            return false;
+    /// Counts a job that is final now as live no more. With the last one go its pool, unless that is
+    /// the present one, and a retired model. Returns whether it was the last one of its pool.
+    pub(crate) fn end_live_job(model: ModelId, pool: Option<u32>) -> Result<bool, DispatchError> {
+        let left = LiveJobs::<T>::get(model, pool)
+            .checked_sub(1)
+            .ok_or_else(|| Self::corrupted("a model counts too few live jobs"))?;
+        if left > 0 {
+            LiveJobs::<T>::insert(model, pool, left);
+            return Ok(false);
         }
-        PoolUsers::<T>::remove(model, period);
+        LiveJobs::<T>::remove(model, pool);
+        if let Some(period) = pool {
+            Self::leave_pool(model, period);
+        }
+        if !Self::has_live_jobs(model) {
+            Self::forget_empty_pool(model);
+            Self::drop_if_retired(model)?;
+        }
+        Ok(true)
+    }
+
+    /// No job refers to a pool any more: it goes, unless it is the present one.
+    fn leave_pool(model: ModelId, period: u32) {
         let is_newest = NewestPools::<T>::get(model) == Some(period);
         if is_newest && period == Self::current_period() {
-            return false;
+            return;
         }
         Pools::<T>::remove(model, period);
         if is_newest {
             NewestPools::<T>::remove(model);
         }
-        true
     }
 
     /// The newest pool of a model is the newest no more: it stays only as long as jobs refer to it.
     pub(crate) fn forget_newest_pool(model: ModelId) {
         if let Some(newest) = NewestPools::<T>::take(model) {
-            if PoolUsers::<T>::get(model, newest) == 0 {
+            if LiveJobs::<T>::get(model, Some(newest)) == 0 {
                 Pools::<T>::remove(model, newest);
             }
         }
     }
 
-    /// With a model's last live job goes the note that nobody can be drawn. Returns whether there
-    /// was one.
-    pub(crate) fn forget_empty_pool(model: ModelId) -> bool {
-        if Models::<T>::get(model).is_some_and(|model| model.live_jobs > 1) {
-            return false;
-        }
-        match NewestPools::<T>::get(model) {
-            Some(period) if Pools::<T>::decode_len(model, period) == Some(0) => {
+    /// With a model's last live job goes the note that nobody can be drawn.
+    fn forget_empty_pool(model: ModelId) {
+        if let Some(period) = NewestPools::<T>::get(model) {
+            if Pools::<T>::decode_len(model, period) == Some(0) {
                 Pools::<T>::remove(model, period);
                 NewestPools::<T>::remove(model);
-                true
             }
-            _ => false,
         }
     }
 

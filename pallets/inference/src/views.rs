@@ -4,7 +4,7 @@ use crate::{
     audits::{Auditor, Bond, Phase, Round, RoundKind, Said},
     jobs::{job_key, submit::Deposit, Job, JobState},
     workers::Worker,
-    Audits, Claims, Config, Evidence, Inputs, Jobs, Manifests, MarketParameters, Models,
+    Audits, Claims, Config, Evidence, Inputs, Jobs, LiveJobs, Manifests, MarketParameters, Models,
     OfferCounts, Offers, OpenJobs, Outputs, Pallet, Running, Seats, Workers,
 };
 use alloc::vec::Vec;
@@ -174,7 +174,8 @@ impl<T: Config> Pallet<T> {
             limits: model.limits,
             terms: model.terms,
             deposit: model.deposit,
-            live_jobs: model.live_jobs,
+            live_jobs: LiveJobs::<T>::iter_prefix_values(id)
+                .fold(0, |sum: u32, jobs| sum.saturating_add(jobs)),
             offers: OfferCounts::<T>::get(id),
         })
     }

@@ -335,8 +335,7 @@ mod benchmarks {
 
         #[block]
         {
-            assert!(Pallet::<T>::leave_pool(model, period));
-            assert_eq!(Pallet::<T>::end_job_on_model(model), Ok(true));
+            assert_eq!(Pallet::<T>::end_live_job(model, Some(period)), Ok(true));
         }
 
         assert!(!Models::<T>::contains_key(model));

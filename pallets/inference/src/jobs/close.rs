@@ -80,11 +80,7 @@ impl<T: Config> Pallet<T> {
 
         Inputs::<T>::remove(*id);
         Evidence::<T>::remove(*id);
-        *was_last |= match job.pool {
-            Some(period) => Self::leave_pool(job.model, period),
-            None => Self::forget_empty_pool(job.model),
-        };
-        *was_last |= Self::end_job_on_model(job.model)?;
+        *was_last |= Self::end_live_job(job.model, job.pool)?;
         Ok(refund)
     }
 

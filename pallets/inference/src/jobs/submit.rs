@@ -84,7 +84,7 @@ impl<T: Config> Pallet<T> {
             revision,
             parameters,
         } = MarketParameters::<T>::get();
-        let mut model = Models::<T>::get(request.model).ok_or(Error::<T>::ModelUnknown)?;
+        let model = Models::<T>::get(request.model).ok_or(Error::<T>::ModelUnknown)?;
         ensure!(!model.retired, Error::<T>::ModelRetired);
 
         let input_len = Self::check_input(&request.input)?;
@@ -102,10 +102,6 @@ impl<T: Config> Pallet<T> {
             .ok_or(Error::<T>::AmountTooLarge)?;
         let id = NextJobId::<T>::get();
         let next = id.checked_add(1).ok_or(Error::<T>::AmountTooLarge)?;
-        model.live_jobs = model
-            .live_jobs
-            .checked_add(1)
-            .ok_or(Error::<T>::AmountTooLarge)?;
 
         Self::hold(HoldReason::Job, &requester, held)?;
 
@@ -172,7 +168,6 @@ impl<T: Config> Pallet<T> {
             state: JobState::Open { claim_by },
         };
         NextJobId::<T>::put(next);
-        Models::<T>::insert(model_id, model);
         Inputs::<T>::insert(id, input);
         Self::add(id, job);
         Self::deposit_event(Event::JobSubmitted {

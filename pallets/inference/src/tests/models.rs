@@ -220,7 +220,7 @@ fn a_retired_model_can_be_registered_again_by_anyone() {
         assert_ok!(register(EVE, &manifest()));
         assert_eq!(free(DAVE), WEALTH);
         assert_eq!(held(EVE, HoldReason::ModelDeposit), deposit());
-        assert_eq!(Models::<Test>::get(model()).unwrap().live_jobs, 1);
+        assert_eq!(Inference::model(model()).unwrap().live_jobs, 1);
         assert_ok!(deliver(BOB, job));
         assert_ok!(Inference::accept_result(signed(ALICE), job));
         // And once it is gone.

@@ -1,6 +1,6 @@
 //! Audit pools: fixed before anybody can know which job they will be for.
 
-use crate::{mock::*, pools::PoolMember, primitives::*, Candidates, NewestPools, PoolUsers, Pools};
+use crate::{mock::*, pools::PoolMember, primitives::*, Candidates, LiveJobs, NewestPools, Pools};
 use frame_support::assert_ok;
 
 /// Who is in the pool of a job, and with how much stake.
@@ -45,7 +45,8 @@ fn a_worker_is_in_the_pool_after_a_whole_period_with_stake_and_offer() {
         assert_eq!(present(), [(BOB, STAKE), (CAROL, STAKE)]);
         let job = submit();
         assert_eq!(pool_of(job), [(BOB, STAKE), (CAROL, STAKE)]);
-        assert_eq!(PoolUsers::<Test>::iter().count(), 1);
+        assert_eq!(LiveJobs::<Test>::get(model(), Some(2)), 1);
+        assert_eq!(LiveJobs::<Test>::get(model(), None), 1, "the early one");
     });
 }
 
@@ -58,14 +59,17 @@ fn that_nobody_can_be_drawn_is_found_out_once_in_a_period_and_charged_once() {
         let id = submit();
         assert_eq!(job(id).pool, None);
         assert_eq!(Inference::pool(model(), 0), []);
-        assert_eq!(PoolUsers::<Test>::iter_keys().count(), 0);
+        assert_eq!(LiveJobs::<Test>::get(model(), Some(0)), 0);
+        for _ in 0..2 {
+            assert_eq!(Inference::end_live_job(model(), None), Ok(false));
+        }
 
         // The next pool takes the place of the empty one.
         run_to(2 * PERIOD);
         assert_eq!(Inference::use_pool(model()).looked_at, Some(candidates));
         assert_eq!(Pools::<Test>::iter_keys().count(), 1);
         assert_eq!(NewestPools::<Test>::get(model()), Some(2));
-        Inference::leave_pool(model(), 2);
+        assert_eq!(Inference::end_live_job(model(), Some(2)), Ok(true));
     });
 }
 
@@ -223,7 +227,7 @@ fn pools_go_with_their_last_job() {
         let fourth = submit();
         assert_eq!(pool_of(fourth), pool);
         assert_ok!(Inference::cancel_job(signed(ALICE), fourth));
-        assert_eq!(PoolUsers::<Test>::iter_keys().count(), 0);
+        assert_eq!(LiveJobs::<Test>::iter_keys().count(), 0);
 
         // Until the next one is made.
         run_to(4 * PERIOD);
@@ -254,7 +258,7 @@ fn a_models_last_pool_goes_with_the_model() {
                 assert_ok!(Inference::retire_model(signed(DAVE), model()));
             }
             assert_eq!(Pools::<Test>::iter_keys().count(), 0);
-            assert_eq!(PoolUsers::<Test>::iter_keys().count(), 0);
+            assert_eq!(LiveJobs::<Test>::iter_keys().count(), 0);
             assert_eq!(NewestPools::<Test>::iter_keys().count(), 0);
         });
     }
