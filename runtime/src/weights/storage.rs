@@ -7,7 +7,7 @@ use frame_support::{parameter_types, weights::RuntimeDbWeight};
 parameter_types! {
 /// One read and one write, in picoseconds.
 pub const StorageWeight: RuntimeDbWeight = RuntimeDbWeight {
-read: 23280000,
-write: 31147000,
+read: 7159000,
+write: 30312000,
 };
 }
