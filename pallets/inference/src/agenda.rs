@@ -74,7 +74,7 @@ impl JobKey {
 
 /// `on_idle` takes at most this part of a block, however empty the rest is: it runs when the time for
 /// transactions is over, and must leave enough to finish the block.
-const ON_IDLE_PART: u64 = 4;
+const ON_IDLE_PART: u64 = 6;
 /// While entries wait that the block before had no room for, `on_poll` takes up to this part of a
 /// block before any transaction: full blocks cannot hold up the agenda.
 const ON_POLL_PART: u64 = 8;
