@@ -18,12 +18,12 @@ use sp_version::RuntimeVersion;
 /// Share of a block open to ordinary transactions. What follows from them without
 /// being asked for takes almost as much again: deliveries and ballots, which are
 /// operational, and the steps of the agenda. See `docs/throughput.md`.
-const NORMAL_RATIO: Perbill = Perbill::from_percent(60);
-/// One and a half seconds of charged compute in a two-second slot, of which an author
-/// may use a third less: full blocks take half to three quarters of what they are
-/// charged, by the day and the machine. See `docs/throughput.md`. A solo chain ships
-/// no proofs, so proof size has no limit.
-const BLOCK_WEIGHT: Weight = Weight::from_parts(WEIGHT_REF_TIME_PER_SECOND / 2 * 3, u64::MAX);
+const NORMAL_RATIO: Perbill = Perbill::from_percent(62);
+/// 1.4 s of charged compute in a two-second slot, of which an author may use a third
+/// less: full blocks take two thirds to five sixths of what they are charged, by the
+/// day and the machine. See `docs/throughput.md`. A solo chain ships no proofs, so
+/// proof size has no limit.
+const BLOCK_WEIGHT: Weight = Weight::from_parts(WEIGHT_REF_TIME_PER_SECOND / 10 * 14, u64::MAX);
 /// Longest block body in bytes.
 const BLOCK_BYTES: u32 = 5 * 1024 * 1024;
 
