@@ -41,6 +41,8 @@ pub enum Kind {
     Job = 12,
     /// The hub of models cannot be reached, or does not give what was asked for.
     Hub = 13,
+    /// No device is left that computes.
+    Device = 14,
 }
 
 impl Kind {

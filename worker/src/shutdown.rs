@@ -14,8 +14,8 @@ pub enum Phase {
     Stopped,
 }
 
-/// The side that asks for a stop.
-#[derive(Debug)]
+/// The side that asks for a stop. Clones ask for the same.
+#[derive(Clone, Debug)]
 pub struct Trigger(watch::Sender<Phase>);
 
 /// The side that is asked. Cheap to clone.

@@ -1,5 +1,5 @@
 //! The worker's two loops side by side, and what happens when the journal cannot
-//! be written.
+//! be written, or no device computes any more.
 //!
 //! A full disk is no reason to end: models would have to be loaded again, and
 //! ballots that wait to be revealed would be fined. Every task is given up, as
@@ -9,17 +9,49 @@
 
 use crate::{
     audits::{Appeals, AuditLoop, Disputes},
-    error::Result,
+    error::{Error, Result},
     executor::Executor,
     job_loop::{JobLoop, Worker},
     market::Market,
-    shutdown::Shutdown,
+    shutdown::{Phase, Shutdown, Trigger},
 };
 use genesisflow_primitives::ModelId;
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 /// How often to look whether tasks that were given up have ended.
 const SOON: Duration = Duration::from_millis(5);
+
+/// Lets the worker work until `lost` says that no device is left, then brings what
+/// needs none to its end: results are delivered, ballots revealed. What needs one
+/// stays in the journal, for the next start.
+///
+/// # Errors
+/// That of `work`, or what `lost` says.
+pub async fn while_devices_last(
+    work: impl Future<Output = Result<()>>,
+    lost: impl Future<Output = Error>,
+    trigger: &Trigger,
+    grace: Duration,
+) -> Result<()> {
+    tokio::pin!(work);
+    let error = tokio::select! {
+        ended = &mut work => return ended,
+        error = lost => error,
+    };
+    tracing::error!(
+        "stopping, because no device is left: what is computed already has {} s to be delivered",
+        grace.as_secs()
+    );
+    trigger.advance(Phase::Draining);
+    match tokio::time::timeout(grace, &mut work).await {
+        Ok(ended) => ended?,
+        Err(_) => {
+            trigger.advance(Phase::Stopped);
+            work.await?;
+        }
+    }
+    Err(error)
+}
 
 /// Works on `models` until `stop`.
 ///

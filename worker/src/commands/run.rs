@@ -19,7 +19,6 @@ use crate::{
     pause::Pause,
     shutdown, supervise,
 };
-use genesisflow_engine::LoadOptions;
 use genesisflow_primitives::{ModelId, ModelManifest};
 use std::{
     io::Write,
@@ -69,6 +68,7 @@ pub async fn run(settings: Settings) -> Result<()> {
     let executor = tokio::task::spawn_blocking(load).await.map_err(|error| {
         Error::new(Kind::Internal, "loading the models ended unexpectedly").because(error)
     })??;
+    let fleet = executor.fleet().clone();
     #[cfg(feature = "cheats")]
     let executor = crate::cheat::Cheating::new(executor, other, cheats);
 
@@ -82,16 +82,22 @@ pub async fn run(settings: Settings) -> Result<()> {
         ids.len()
     );
     let meters = Meters::default();
-    if let Ok(device) = LoadOptions::from_environment() {
-        meters.device("cpu", device.kernel.name(), device.threads);
+    for device in fleet.states() {
+        let backend = if device.threads.is_some() {
+            "cpu"
+        } else {
+            "cuda"
+        };
+        meters.device(backend, device.kernel, device.threads.unwrap_or(0));
     }
+    meters.fleet(fleet.clone());
     if let Some(address) = settings.metrics {
         metrics::serve(address, chain.clone(), meters.clone()).await?;
     }
     // For whoever waits for it; nobody need listen.
     let _ = writeln!(std::io::stdout(), "ready");
     let (trigger, stop) = shutdown::channel();
-    let signals = tokio::spawn(trigger.follow_signals(settings.shutdown_grace));
+    let signals = tokio::spawn(trigger.clone().follow_signals(settings.shutdown_grace));
     let worker = Worker {
         market: chain,
         executor,
@@ -101,7 +107,9 @@ pub async fn run(settings: Settings) -> Result<()> {
         audits: Desk::default(),
         meters,
     };
-    let ended = supervise::work(worker, ids, settings.appeals, settings.disputes, stop).await;
+    let work = supervise::work(worker, ids, settings.appeals, settings.disputes, stop);
+    let grace = settings.shutdown_grace;
+    let ended = supervise::while_devices_last(work, fleet.lost(), &trigger, grace).await;
     signals.abort();
     watching.abort();
     if ended.is_ok() {

@@ -2,6 +2,7 @@
 
 use super::{
     backlog::{Backlog, Cost},
+    fleet::{Device, Fleet},
     memory,
 };
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
 };
 use futures::StreamExt;
 use genesisflow_engine::{
-    devices::{Card, DeviceChoice, Place},
+    devices::{DeviceChoice, Place},
     threads::Threads,
     Engine, EngineOptions, GenerateRequest, LoadOptions, Model, Prompt, Sampling, SubmitError,
 };
@@ -43,6 +44,8 @@ pub struct ModelToLoad {
 /// A model at work on one device.
 pub(super) struct Loaded {
     pub(super) engine: Engine,
+    /// What it runs on, as all models there share it.
+    pub(super) device: Device,
     /// What all models on the device have to do.
     pub(super) backlog: Arc<Backlog>,
     /// Most positions of prompt and output that the engine has room for.
@@ -61,6 +64,7 @@ pub(super) struct Loaded {
 pub(super) fn load(
     models: &[ModelToLoad],
     choice: &DeviceChoice,
+    fleet: &Fleet,
 ) -> Result<Vec<(ModelId, Loaded)>> {
     let devices = choice.look().map_err(|error| {
         Error::new(Kind::Usage, format!("cannot run models on {choice}"))
@@ -72,7 +76,7 @@ pub(super) fn load(
     }
     let mut loaded = Vec::new();
     for card in &devices.cards {
-        match on_card(models, card) {
+        match on_device(models, &Place::card(card.index), fleet, None) {
             Ok(on_card) => loaded.extend(on_card),
             // Nobody asked for this one by name.
             Err(error) if *choice == DeviceChoice::Auto => {
@@ -82,21 +86,30 @@ pub(super) fn load(
         }
     }
     if loaded.is_empty() {
-        loaded = on_processor(models)?;
+        loaded = on_processor(models, fleet)?;
     }
     Ok(loaded)
 }
 
-/// All models on one card.
-fn on_card(models: &[ModelToLoad], card: &Card) -> Result<Vec<(ModelId, Loaded)>> {
+/// All models on one device with memory of its own, which joins the fleet then. What tokens cost
+/// there is measured, unless it is known.
+pub(super) fn on_device(
+    models: &[ModelToLoad],
+    place: &Place,
+    fleet: &Fleet,
+    cost: Option<Cost>,
+) -> Result<Vec<(ModelId, Loaded)>> {
     let mut weights = Vec::new();
     for wanted in models {
-        let model = Place::card(card.index)
+        let model = place
             .model(&wanted.dir)
             .map_err(|error| unusable(&wanted.dir, &error))?;
         weights.push((wanted, model));
     }
     let backlog = Arc::new(Backlog::default());
+    let Some(device) = device(&weights) else {
+        return Ok(Vec::new());
+    };
     // Each takes its share of what those before it left.
     let mut left = weights.len();
     let mut loaded = Vec::new();
@@ -106,14 +119,24 @@ fn on_card(models: &[ModelToLoad], card: &Card) -> Result<Vec<(ModelId, Loaded)>
             .device()
             .memory
             .map_or(0, |memory| memory.free);
-        loaded.push(start(wanted, model, free / left.max(1), backlog.clone())?);
+        loaded.push(start(
+            wanted,
+            model,
+            free / left.max(1),
+            (backlog.clone(), device.clone()),
+            cost,
+        )?);
         left -= 1;
     }
+    fleet.add(device);
     Ok(loaded)
 }
 
 /// All models on one set of compute threads.
-fn on_processor(models: &[ModelToLoad]) -> Result<Vec<(ModelId, Loaded)>> {
+pub(super) fn on_processor(
+    models: &[ModelToLoad],
+    fleet: &Fleet,
+) -> Result<Vec<(ModelId, Loaded)>> {
     let options = LoadOptions::from_environment().map_err(|error| {
         Error::new(Kind::Usage, "cannot compute as the environment says").because(error)
     })?;
@@ -134,10 +157,22 @@ fn on_processor(models: &[ModelToLoad]) -> Result<Vec<(ModelId, Loaded)>> {
     // Now that all weights are there, the rest can be shared.
     let each = memory::for_caches()? / weights.len().max(1);
     let backlog = Arc::new(Backlog::default());
-    let start = |(wanted, model)| start(wanted, model, each, backlog.clone());
-    weights.into_iter().map(start).collect()
+    let Some(device) = device(&weights) else {
+        return Ok(Vec::new());
+    };
+    let start =
+        |(wanted, model)| start(wanted, model, each, (backlog.clone(), device.clone()), None);
+    let loaded = weights.into_iter().map(start).collect::<Result<_>>()?;
+    fleet.add(device);
+    Ok(loaded)
 }
 
+/// The device that these models are on; none if there is no model.
+fn device(models: &[(&ModelToLoad, Model)]) -> Option<Device> {
+    let decoder = models.first()?.1.decoder();
+    let threads = decoder.threads().map(Threads::count);
+    Some(Device::new(decoder.device(), threads))
+}
 /// One set for all models. With as many threads as processors each keeps to its own; with fewer,
 /// somebody else is to have the others, and only the system knows which.
 fn threads(count: usize) -> Result<Threads> {
@@ -161,7 +196,8 @@ fn start(
     wanted: &ModelToLoad,
     model: Model,
     memory: usize,
-    backlog: Arc<Backlog>,
+    (backlog, on): (Arc<Backlog>, Device),
+    cost: Option<Cost>,
 ) -> Result<(ModelId, Loaded)> {
     let ModelToLoad { id, dir, manifest } = wanted;
     let (id, context) = (*id, manifest.limits.context);
@@ -179,11 +215,10 @@ fn start(
         );
     }
     let engine = Engine::start(model, options).map_err(|error| unusable(dir, &error))?;
-    // The first run is slow: the system has to find memory for it.
-    let mut cost = trial(&engine, id, manifest).map_err(|error| unusable(dir, &error))?;
-    let second = trial(&engine, id, manifest).map_err(|error| unusable(dir, &error))?;
-    cost.fed = cost.fed.min(second.fed);
-    cost.sampled = cost.sampled.min(second.sampled);
+    let cost = match cost {
+        Some(cost) => cost,
+        None => measure(&engine, id, manifest).map_err(|error| unusable(dir, &error))?,
+    };
     let rate = |cost: Duration| 1.0 / cost.as_secs_f64().max(1e-9);
     tracing::info!(
         "loaded model {} from {} on {device}; it reads about {:.0} tokens/s and writes {:.0} tokens/s for one job alone",
@@ -195,6 +230,7 @@ fn start(
     let loaded = Loaded {
         positions: engine.load().blocks * KV_BLOCK,
         engine,
+        device: on,
         backlog,
         stop_tokens: manifest.stop_tokens.to_vec(),
         context,
@@ -203,6 +239,20 @@ fn start(
         replays: Semaphore::new(options.waiting),
     };
     Ok((id, loaded))
+}
+
+/// What a model's tokens cost.
+fn measure(
+    engine: &Engine,
+    id: ModelId,
+    manifest: &ModelManifest,
+) -> std::result::Result<Cost, SubmitError> {
+    // The first run is slow: the system has to find memory for it.
+    let (first, second) = (trial(engine, id, manifest)?, trial(engine, id, manifest)?);
+    Ok(Cost {
+        fed: first.fed.min(second.fed),
+        sampled: first.sampled.min(second.sampled),
+    })
 }
 
 /// Runs a model once and measures it.

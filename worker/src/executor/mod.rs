@@ -2,6 +2,11 @@
 
 mod backlog;
 mod engine;
+#[cfg(test)]
+mod failing_device;
+#[cfg(test)]
+mod failure_tests;
+pub(crate) mod fleet;
 mod load;
 mod memory;
 mod replay;
@@ -10,6 +15,7 @@ mod tests;
 mod translate;
 
 pub use engine::EngineExecutor;
+pub use fleet::{DeviceState, Fleet};
 pub use load::ModelToLoad;
 pub use memory::CACHE_VARIABLE;
 pub(crate) use memory::{system_memory, SystemMemory};
@@ -23,7 +29,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
         Arc,
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::Notify;
 
@@ -76,9 +82,25 @@ pub struct Cancel(Arc<Switch>);
 struct Switch {
     is_set: AtomicBool,
     set: Notify,
+    deadline: Option<Instant>,
 }
 
 impl Cancel {
+    /// One whose run is worth nothing after this moment. Whoever holds it stops the run then; the
+    /// executor only starts nothing that would take longer.
+    pub fn due(deadline: Instant) -> Self {
+        Self(Arc::new(Switch {
+            deadline: Some(deadline),
+            ..Switch::default()
+        }))
+    }
+
+    /// How long the result is still worth something, if that is limited.
+    pub fn left(&self) -> Option<Duration> {
+        let deadline = self.0.deadline?;
+        Some(deadline.saturating_duration_since(Instant::now()))
+    }
+
     /// Stops the run.
     pub fn cancel(&self) {
         self.0.is_set.store(true, Ordering::Release);

@@ -7,11 +7,11 @@ use genesisflow_engine::{GenerateError, Model};
 use genesisflow_primitives::{audit::AuditDigest, evidence, InputFormat};
 use std::{ops::ControlFlow, path::PathBuf, time::Instant};
 
-fn folder() -> PathBuf {
+pub(super) fn folder() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/models/polyglot-tiny"))
 }
 
-fn shipped(id: u8) -> ModelToLoad {
+pub(super) fn shipped(id: u8) -> ModelToLoad {
     let args = ModelArgs {
         dir: folder(),
         ..ModelArgs::default()
@@ -29,7 +29,7 @@ fn executor(ids: &[u8]) -> EngineExecutor {
 }
 
 /// A job that tells from others what it is about.
-fn job(number: u64) -> Assignment {
+pub(super) fn job(number: u64) -> Assignment {
     Assignment {
         job: number,
         model: ModelId::repeat_byte(1),
@@ -57,7 +57,7 @@ fn long(number: u64) -> Assignment {
 }
 
 /// What the engine makes of a job that runs by itself.
-fn alone(model: &Model, job: &Assignment) -> Delivery {
+pub(super) fn alone(model: &Model, job: &Assignment) -> Delivery {
     let request = translate::request(job, &shipped(1).manifest.stop_tokens, 256).unwrap();
     let made = model
         .generate(&request, &mut |_| ControlFlow::Continue(()))
@@ -65,7 +65,7 @@ fn alone(model: &Model, job: &Assignment) -> Delivery {
     translate::delivery(&made, job).unwrap()
 }
 
-async fn with_timeout<T>(future: impl std::future::Future<Output = T>) -> T {
+pub(super) async fn with_timeout<T>(future: impl std::future::Future<Output = T>) -> T {
     let patience = Duration::from_secs(120);
     let ended = tokio::time::timeout(patience, future).await;
     ended.expect("it ends")

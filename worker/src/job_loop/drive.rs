@@ -282,7 +282,9 @@ impl<M: Market, E: Executor> Worker<M, E> {
             )));
         };
         let left = time_until(job.until, look.view.head().number);
-        let cancel = Cancel::default();
+        let cancel = Instant::now()
+            .checked_add(left)
+            .map_or_else(Cancel::default, Cancel::due);
         // Also when this task is dropped: the engine must not go on for nothing.
         let _stop = StopOnDrop(cancel.clone());
         let _counted = (self.audits.computing(), self.meters.computing());

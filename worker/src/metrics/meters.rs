@@ -7,6 +7,7 @@
 use crate::{
     amount::GEN,
     error::Kind,
+    executor::Fleet,
     journal::{CaseEnd, Outcome},
 };
 use genesisflow_primitives::{Balance, Usage};
@@ -14,7 +15,10 @@ use prometheus::{
     core::Collector, Counter, CounterVec, Encoder, Histogram, HistogramOpts, HistogramVec,
     IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 /// Prefix of every name.
 pub(super) const PREFIX: &str = "genesisflow_worker";
@@ -141,6 +145,9 @@ struct Instruments {
     cases: IntCounterVec,
     errors: IntCounterVec,
     device: IntGaugeVec,
+    device_up: IntGaugeVec,
+    /// The devices, once models are on them.
+    fleet: OnceLock<Fleet>,
 }
 
 impl std::fmt::Debug for Meters {
@@ -199,6 +206,10 @@ impl Instruments {
         let device = IntGaugeVec::new(
             opts("device_info", "What computes: always 1."),
             &["backend", "kernel", "threads"],
+        );
+        let device_up = IntGaugeVec::new(
+            opts("device_up", "1 if the device computes, 0 if it failed."),
+            &["device"],
         );
         Self {
             delivery: histogram(
@@ -266,6 +277,8 @@ impl Instruments {
                 &Trouble::ALL.map(Trouble::name),
             ),
             device: shown(&registry, device),
+            device_up: shown(&registry, device_up),
+            fleet: OnceLock::new(),
             registry,
         }
     }
@@ -438,8 +451,24 @@ impl Meters {
             .set(1);
     }
 
+    /// The devices to tell of from now on.
+    pub fn fleet(&self, fleet: Fleet) {
+        // There is one in a process.
+        let _ = self.0.fleet.set(fleet);
+    }
+
+    /// Why nothing can be computed, if all devices have failed.
+    pub(super) fn no_device_left(&self) -> Option<String> {
+        self.0.fleet.get()?.none_left()
+    }
+
     /// Everything in Prometheus' text format.
     pub fn text(&self) -> String {
+        for device in self.0.fleet.get().map(Fleet::states).unwrap_or_default() {
+            let up = i64::from(device.failure.is_none());
+            let gauge = &self.0.device_up;
+            gauge.with_label_values(&[&device.name]).set(up);
+        }
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.0.registry.gather(), &mut text) {
             tracing::debug!("cannot write the metrics: {error}");

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `/metrics` | the worker's record, money and duties on the chain, and what the process has measured, in Prometheus' text format |
 //! | `/health` | 200 as long as the process answers |
-//! | `/ready` | 200 if the chain was read within the last minute and the worker takes jobs, else 503 and why |
+//! | `/ready` | 200 if a device computes, the chain was read within the last minute and the worker takes jobs, else 503 and why |
 //!
 //! What the chain knows comes from finalised state, read every few seconds: so
 //! it counts on after a restart, and cannot disagree with the chain. The rest is
@@ -187,6 +187,9 @@ fn respond(request: &[u8], state: &State, now: Instant) -> (&'static str, String
 
 /// Why the worker is not ready, if it is not.
 fn not_ready(state: &State, now: Instant) -> Option<String> {
+    if let Some(why) = state.meters.no_device_left() {
+        return Some(format!("no device is left that computes: {why}"));
+    }
     let Some(seen) = &state.seen else {
         return Some("the chain was not read yet".into());
     };
@@ -339,6 +342,7 @@ fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::executor::{fleet::tests::named, Fleet};
 
     fn worker() -> WorkerView {
         WorkerView {
@@ -376,6 +380,11 @@ mod tests {
             meters: {
                 let meters = Meters::default();
                 meters.device("cpu", "scalar", 1);
+                let fleet = Fleet::default();
+                ["one", "two"]
+                    .into_iter()
+                    .for_each(|name| fleet.add(named(name)));
+                meters.fleet(fleet);
                 meters
             },
         }
@@ -444,6 +453,29 @@ mod tests {
         assert!(ready(&state(Some(chilled), now), now).1.contains("chilled"));
         assert!(ready(&state(None, now), now).1.contains("no stake"));
         assert!(ready(&State::default(), now).1.contains("not read yet"));
+    }
+
+    #[test]
+    fn a_failed_device_shows_and_without_any_the_worker_is_not_ready() {
+        let now = Instant::now();
+        let mut state = state(Some(worker()), now);
+        let fleet = Fleet::default();
+        let devices = ["one", "two"].map(named);
+        devices.iter().for_each(|device| fleet.add(device.clone()));
+        state.meters = Meters::default();
+        state.meters.fleet(fleet.clone());
+        let up = |state: &State, line: &str| {
+            let line = format!("genesisflow_worker_device_up{{device={line}");
+            get("/metrics", state, now).1.lines().any(|l| l == line)
+        };
+        assert!(up(&state, "\"one\"} 1") && up(&state, "\"two\"} 1"));
+        fleet.give_up(&devices[0], "it burns");
+        assert!(up(&state, "\"one\"} 0") && up(&state, "\"two\"} 1"));
+        assert_eq!(get("/ready", &state, now).0, "200 OK");
+        fleet.give_up(&devices[1], "it froze");
+        let (status, why) = get("/ready", &state, now);
+        assert_eq!(status, "503 Service Unavailable");
+        assert!(why.contains("one: it burns; two: it froze"), "{why}");
     }
 
     #[test]

@@ -31,7 +31,7 @@ use std::{sync::Arc, thread};
 use genesisflow_canonical::kernels::KV_BLOCK;
 
 use crate::{
-    backend::Pace,
+    backend::{DeviceError, Pace},
     config::DecoderConfig,
     job::{Generating, Job, Replaying, Start},
     kv::KvStore,
@@ -115,6 +115,9 @@ pub enum SubmitError {
     /// The engine has been shut down.
     #[error("the engine is shut down")]
     ShutDown,
+    /// The device failed; the engine takes nothing any more.
+    #[error(transparent)]
+    Device(DeviceError),
     /// The job can never be run here.
     #[error(transparent)]
     Request(#[from] GenerateError),

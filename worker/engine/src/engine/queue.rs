@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    backend::DeviceError,
     job::{Feed, Generating, Job, Replaying},
     request::GenerateError,
 };
@@ -78,6 +79,8 @@ struct State {
     replays: Line,
     jobs: Line,
     refusal: Refusal,
+    /// What ended the engine, if its device failed.
+    failure: Option<DeviceError>,
     running: usize,
     held_blocks: usize,
 }
@@ -86,6 +89,14 @@ struct State {
 type Line = VecDeque<(Work, Ticket)>;
 
 impl State {
+    fn is_open(&self) -> Result<(), SubmitError> {
+        match (self.refusal, &self.failure) {
+            (Refusal::Nothing, _) => Ok(()),
+            (_, Some(failure)) => Err(SubmitError::Device(failure.clone())),
+            (Refusal::Later | Refusal::All, None) => Err(SubmitError::ShutDown),
+        }
+    }
+
     fn waiting(&self) -> usize {
         self.replays.len() + self.jobs.len()
     }
@@ -121,6 +132,7 @@ impl Queue {
                 replays: VecDeque::new(),
                 jobs: VecDeque::new(),
                 refusal: Refusal::Nothing,
+                failure: None,
                 running: 0,
                 held_blocks: 0,
             }),
@@ -130,10 +142,7 @@ impl Queue {
 
     /// Whether work comes to anything at all.
     pub(super) fn is_open(&self) -> Result<(), SubmitError> {
-        match self.state().refusal {
-            Refusal::Nothing => Ok(()),
-            Refusal::Later | Refusal::All => Err(SubmitError::ShutDown),
-        }
+        self.state().is_open()
     }
 
     /// Whether a job, or a replay, would be taken now.
@@ -145,9 +154,7 @@ impl Queue {
     /// Puts work at the end of its line.
     pub(super) fn push(&self, work: Work, ticket: Ticket) -> Result<(), SubmitError> {
         let mut state = self.state();
-        if state.refusal != Refusal::Nothing {
-            return Err(SubmitError::ShutDown);
-        }
+        state.is_open()?;
         let line = state.line(work.is_replay());
         self.check(line)?;
         line.push_back((work, ticket));
@@ -215,15 +222,23 @@ impl Queue {
         }
     }
 
+    /// The device has failed: turns away everything, also what waits, and says why.
+    pub(super) fn fail(&self, error: &DeviceError) {
+        self.state().failure = Some(error.clone());
+        self.clear();
+    }
+
     /// Turns away everything, also what waits.
     pub(super) fn clear(&self) {
         let mut state = self.state();
         state.refusal = Refusal::All;
         (state.running, state.held_blocks) = (0, 0);
+        let failure = state.failure.clone();
         let replays = std::mem::take(&mut state.replays);
         let jobs = std::mem::take(&mut state.jobs);
         for (work, ticket) in replays.into_iter().chain(jobs) {
-            work.fail(&ticket, GenerateError::Cancelled);
+            let error = failure.clone().map(GenerateError::Device);
+            work.fail(&ticket, error.unwrap_or(GenerateError::Cancelled));
         }
     }
 

@@ -77,8 +77,9 @@ impl Scheduler {
         }
     }
 
-    /// The device is gone: ends every running job. Those that wait hear of it when this goes.
+    /// The device is gone: ends every job, and refuses those that come.
     fn fail(&mut self, error: &DeviceError) {
+        self.queue.fail(error);
         for index in (0..self.running.len()).rev() {
             self.end(index, Err(error.clone().into()));
         }
