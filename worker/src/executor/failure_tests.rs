@@ -45,7 +45,7 @@ fn executor(models: &[ModelToLoad], and_another: bool) -> (EngineExecutor, Arc<F
 async fn one_device_of_two_fails_and_its_jobs_and_replays_end_on_the_other() {
     let (executor, device) = executor(&[shipped(1)], true);
     let model = Model::load(&folder()).unwrap();
-    let jobs: Vec<Assignment> = (0..24).map(job).collect();
+    let jobs: Vec<Assignment> = (0..5).map(job).collect();
     let expected: Vec<_> = jobs.iter().map(|job| alone(&model, job)).collect();
     let runs = jobs
         .iter()
@@ -58,7 +58,7 @@ async fn one_device_of_two_fails_and_its_jobs_and_replays_end_on_the_other() {
         };
         executor.replay(task, Cancel::default())
     });
-    device.fail_after(200);
+    device.fail_after(40);
     let (runs, replays) =
         with_timeout(async { tokio::join!(join_all(runs), join_all(replays)) }).await;
     for ((made, expected), replayed) in runs.into_iter().zip(&expected).zip(replays) {
