@@ -118,7 +118,7 @@ impl<T: Config> Pallet<T> {
         }
         let (for_treasury, credit) = credit.split(protocol.saturating_add(delivery));
         let to_treasury = for_treasury.peek();
-        let credit = match T::Currency::resolve(&treasury, for_treasury) {
+        let credit = match Self::resolve(&treasury, for_treasury) {
             Ok(()) => credit,
             Err(refused) => {
                 protocol = 0;
@@ -145,7 +145,7 @@ impl<T: Config> Pallet<T> {
         let amount = credit.peek();
         let mut received = None;
         for payee in payees {
-            match T::Currency::resolve(payee, credit) {
+            match Self::resolve(payee, credit) {
                 Ok(()) => {
                     received = Some(*payee);
                     credit = CreditOf::<T>::zero();
@@ -157,6 +157,13 @@ impl<T: Config> Pallet<T> {
         // What is left is burnt with the issuance.
         drop(credit);
         Self::note_diversion(payees, received, amount);
+    }
+
+    /// Puts money that is on no account onto one, or gives it back. Nothing can always be received.
+    fn resolve(who: &T::AccountId, credit: CreditOf<T>) -> Result<(), CreditOf<T>> {
+        credit
+            .drop_zero()
+            .or_else(|credit| T::Currency::resolve(who, credit))
     }
 
     /// Tells that a payment went to another than its first payee, if it did.

@@ -66,6 +66,24 @@ fn a_worker_below_the_existential_deposit_is_still_paid() {
 }
 
 #[test]
+fn a_share_of_nothing_goes_astray_nowhere() {
+    market(|| {
+        assert_ok!(Balances::transfer_all(signed(TREASURY), EVE, false));
+        reparametrise(|p| {
+            p.protocol_share = sp_runtime::Permill::zero();
+            p.delivery_fee = 0;
+            p.delivery_fee_per_byte = 0;
+        });
+        let job = delivered();
+        events();
+        assert_ok!(Inference::accept_result(signed(ALICE), job));
+        assert_eq!(wealth(BOB), WEALTH + FEE);
+        let diverted = |event: &Event<Test>| matches!(event, Event::PaymentDiverted { .. });
+        assert!(!events().iter().any(diverted));
+    });
+}
+
+#[test]
 fn shares_that_the_treasury_cannot_receive_go_to_the_worker() {
     market(|| {
         // A treasury that nobody has funded: 1 base unit of share cannot make an account.

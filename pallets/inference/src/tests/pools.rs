@@ -46,7 +46,11 @@ fn a_worker_is_in_the_pool_after_a_whole_period_with_stake_and_offer() {
         let job = submit();
         assert_eq!(pool_of(job), [(BOB, STAKE), (CAROL, STAKE)]);
         assert_eq!(LiveJobs::<Test>::get(model(), Some(2)), 1);
-        assert_eq!(LiveJobs::<Test>::get(model(), None), 1, "the early one");
+        assert_eq!(
+            LiveJobs::<Test>::get(model(), None::<u32>),
+            1,
+            "the early one"
+        );
     });
 }
 
