@@ -200,7 +200,9 @@ impl Requester {
             }
             for event in events.find::<happened::JobRejected>() {
                 let event = event.unwrap();
-                assert_eq!(event.refund, event.fee, "the rest went back before");
+                // What is above the fee went back with the delivery.
+                let delivery = self.job(event.job).await.terms.delivery_fee;
+                assert_eq!(event.refund, event.fee + delivery, "all the rest");
                 history.rejected.push((event.job, event.worker.0));
             }
             for event in events.find::<happened::Slashed>() {
