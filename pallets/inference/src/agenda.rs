@@ -1,12 +1,18 @@
 //! How overdue jobs are found.
 //!
-//! Every job has exactly one entry, at the first block in which it is overdue. Block and job are
+//! Every job has exactly one entry: at the first block in which it is overdue, or before. A call that
+//! gives a job a later deadline leaves the entry where it is; when the agenda comes to an entry that
+//! is too early, it moves it to where the job is by then. So an entry is never late, and most calls
+//! save two writes. A job is looked at in vain at most once for every state that it has. Block and job are
 //! stored big-endian and unhashed, so the storage trie itself keeps the entries sorted: the earliest
 //! one is always the first key. That makes a cursor, which could fall behind or skip, unnecessary,
 //! and costs nothing for blocks in which nothing is due. Neither number can be chosen by an
 //! attacker beyond its window, so keys cannot be ground.
 
-use crate::{jobs::Step, Agenda, Config, Jobs, Pallet, WeightInfo, LOG_TARGET};
+use crate::{
+    jobs::{OpenedJob, Step},
+    Agenda, Config, Jobs, Pallet, WeightInfo, LOG_TARGET,
+};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::{
     storage::with_storage_layer,
@@ -120,21 +126,25 @@ impl<T: Config> Pallet<T> {
                 return;
             }
             let job = job.job();
-            let step = Self::next_step(job);
+            let step = Self::step_at(job, now);
             let usual = T::WeightInfo::on_idle_entry()
                 .saturating_add(step.map_or(Weight::zero(), Self::step_weight));
             let most = match step {
                 Some(Step::Expire | Step::Late | Step::Settle) => {
                     usual.saturating_add(T::WeightInfo::close_last())
                 }
-                Some(Step::Drop | Step::Round | Step::Outcome) | None => usual,
+                Some(Step::Relist | Step::Drop | Step::Round | Step::Outcome) | None => usual,
             };
             if !meter.can_consume(most) {
                 return;
             }
             // Undone as a whole if the records contradict each other. The entry then stays, and
             // the loop goes on behind it, so one bad record cannot hold up the others.
-            meter.consume(match with_storage_layer(|| Self::do_step(job)) {
+            let done = with_storage_layer(|| match step {
+                Some(Step::Relist) => Self::relist(job).map(|()| false),
+                _ => Self::do_step(job),
+            });
+            meter.consume(match done {
                 Ok(false) => usual,
                 Ok(true) => most,
                 Err(error) => {
@@ -147,17 +157,27 @@ impl<T: Config> Pallet<T> {
 }
 
 impl<T: Config> Pallet<T> {
-    /// What a call takes that found the job overdue, or ended it as the last one of its model or
-    /// pool.
-    pub(crate) fn weight_besides(was_overdue: bool, was_last: bool) -> Weight {
+    /// What a call takes that found the job overdue, must move its entry in the agenda, or ended it
+    /// as the last one of its model or pool. To be asked before the job is written back.
+    pub(crate) fn weight_besides(opened: &OpenedJob<T::AccountId>) -> Weight {
         let mut weight = Weight::zero();
-        if was_overdue {
+        if opened.was_overdue {
             weight.saturating_accrue(T::WeightInfo::on_idle_job());
         }
-        if was_last {
+        if opened.is_misplaced(Self::now()) {
+            weight.saturating_accrue(T::WeightInfo::on_idle_relist());
+        }
+        if opened.was_last {
             weight.saturating_accrue(T::WeightInfo::close_last());
         }
         weight
+    }
+
+    /// The most that [`Self::weight_besides`] can be.
+    pub(crate) fn most_besides() -> Weight {
+        T::WeightInfo::on_idle_job()
+            .saturating_add(T::WeightInfo::on_idle_relist())
+            .saturating_add(T::WeightInfo::close_last())
     }
 
     /// The most that `progress_job` can take for any job.
@@ -169,19 +189,27 @@ impl<T: Config> Pallet<T> {
     /// The most that `progress_job` can take for a job in its present state.
     pub(crate) fn progress_weight(id: JobId) -> Weight {
         let plain = T::WeightInfo::on_idle_job();
-        match Self::next_step(id) {
+        match Self::step_at(id, Self::now()) {
             Some(step) if !step.is_plain() => plain.saturating_add(Self::step_weight(step)),
             _ => plain,
         }
     }
 
-    fn next_step(id: JobId) -> Option<Step> {
-        Jobs::<T>::get(id).map(|job| job.state.next_step())
+    /// What is to be done with a job at block `now` if the agenda comes to it. None if there is no
+    /// such job.
+    fn step_at(id: JobId, now: BlockNumber) -> Option<Step> {
+        let state = Jobs::<T>::get(id)?.state;
+        Some(if state.due() <= now {
+            state.next_step()
+        } else {
+            Step::Relist
+        })
     }
 
     /// The most that one step can take.
     fn step_weight(step: Step) -> Weight {
         match step {
+            Step::Relist => T::WeightInfo::on_idle_relist(),
             Step::Expire => T::WeightInfo::on_idle_expire(),
             // The second time, the job expires.
             Step::Late => {

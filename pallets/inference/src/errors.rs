@@ -92,6 +92,8 @@ mod errors {
         PriceBelowMinimum,
         /// An offer's capacity must be at least 1. To stop, use remove_offer or chill.
         CapacityZero,
+        /// An offer's capacity is above MaxCapacity. Offer less.
+        CapacityTooHigh,
         /// There is no such offer.
         OfferUnknown,
 
@@ -150,8 +152,6 @@ mod errors {
         NoOffer,
         /// All of your offer's capacity is in use.
         AtCapacity,
-        /// You have claimed as many jobs as a worker can. Deliver some first.
-        TooManyClaims,
         /// Your offer's prices are above the requester's caps.
         PriceAboveCap,
         /// At your prices the job could cost more than its escrow.

@@ -194,9 +194,10 @@ pub mod pallet {
         #[pallet::constant]
         type MaxUnbondingChunks: Get<u32>;
 
-        /// Most jobs that a worker can have claimed and not delivered.
+        /// Highest capacity of an offer: most jobs on one model that a worker can have claimed and not
+        /// delivered.
         #[pallet::constant]
-        type MaxClaims: Get<u32>;
+        type MaxCapacity: Get<u32>;
 
         /// Weights of the calls.
         type WeightInfo: WeightInfo;
@@ -291,11 +292,6 @@ pub mod pallet {
     #[pallet::storage]
     pub type OfferCounts<T: Config> = StorageMap<_, Identity, ModelId, u32, ValueQuery>;
 
-    /// How many undelivered jobs each worker runs on each model; absent for none.
-    #[pallet::storage]
-    pub type Running<T: Config> =
-        StorageDoubleMap<_, Blake2_128Concat, T::AccountId, Identity, ModelId, u32, ValueQuery>;
-
     /// The number of the next job.
     #[pallet::storage]
     #[pallet::whitelist_storage]
@@ -321,12 +317,20 @@ pub mod pallet {
     #[pallet::storage]
     pub type OpenJobs<T: Config> = StorageDoubleMap<_, Identity, ModelId, Identity, JobKey, ()>;
 
-    /// Claimed and undelivered jobs by worker, oldest first.
+    /// Claimed and undelivered jobs by worker and model, in the order of the claims; absent for none.
     #[pallet::storage]
-    pub type Claims<T: Config> =
-        StorageDoubleMap<_, Blake2_128Concat, T::AccountId, Identity, JobKey, ()>;
+    pub type Claims<T: Config> = StorageDoubleMap<
+        _,
+        Blake2_128Concat,
+        T::AccountId,
+        Identity,
+        ModelId,
+        BoundedVec<JobId, T::MaxCapacity>,
+        ValueQuery,
+    >;
 
-    /// Every job at the first block in which it is overdue, earliest first.
+    /// Every job at the first block in which it is overdue or before, earliest first. The job's record
+    /// says where.
     #[pallet::storage]
     pub type Agenda<T: Config> = StorageDoubleMap<_, Identity, DueKey, Identity, JobKey, ()>;
 
@@ -426,8 +430,8 @@ pub mod pallet {
                 "MaxUnbondingChunks is 0: workers could never get their stake back"
             );
             assert!(
-                T::MaxClaims::get() > 0,
-                "MaxClaims is 0: workers could never claim a job"
+                T::MaxCapacity::get() > 0,
+                "MaxCapacity is 0: workers could never claim a job"
             );
             if let Err(error) = Parameters::default().check() {
                 panic!("the default parameters are unsound: {error}");
@@ -659,7 +663,7 @@ pub mod pallet {
         /// Take an open job at the prices of your offer. Deliver its result in time, or you pay the
         /// requester out of your stake.
         #[pallet::call_index(13)]
-        #[pallet::weight(T::WeightInfo::claim_job().saturating_add(Pallet::<T>::weight_besides(true, true)))]
+        #[pallet::weight(T::WeightInfo::claim_job().saturating_add(Pallet::<T>::most_besides()))]
         pub fn claim_job(origin: OriginFor<T>, job: JobId) -> DispatchResultWithPostInfo {
             let who = ensure_signed(origin)?;
             let besides = Self::do_claim(who, job)?;
@@ -694,7 +698,7 @@ pub mod pallet {
 
         /// Accept the result of your job: its worker is paid at once.
         #[pallet::call_index(15)]
-        #[pallet::weight(T::WeightInfo::accept_result().saturating_add(Pallet::<T>::weight_besides(true, true)))]
+        #[pallet::weight(T::WeightInfo::accept_result().saturating_add(Pallet::<T>::most_besides()))]
         pub fn accept_result(origin: OriginFor<T>, job: JobId) -> DispatchResultWithPostInfo {
             let who = ensure_signed(origin)?;
             let besides = Self::do_accept(who, job)?;
@@ -703,7 +707,7 @@ pub mod pallet {
 
         /// Withdraw a job that nobody has claimed. All of its escrow is returned.
         #[pallet::call_index(16)]
-        #[pallet::weight(T::WeightInfo::cancel_job().saturating_add(Pallet::<T>::weight_besides(true, true)))]
+        #[pallet::weight(T::WeightInfo::cancel_job().saturating_add(Pallet::<T>::most_besides()))]
         pub fn cancel_job(origin: OriginFor<T>, job: JobId) -> DispatchResultWithPostInfo {
             let who = ensure_signed(origin)?;
             let besides = Self::do_cancel(who, job)?;

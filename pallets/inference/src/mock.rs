@@ -107,7 +107,7 @@ impl pallet_inference::Config for Test {
     type TreasuryAccount = TreasuryAccount;
     type AuditPotAccount = AuditPotAccount;
     type MaxUnbondingChunks = ConstU32<4>;
-    type MaxClaims = ConstU32<5>;
+    type MaxCapacity = ConstU32<8>;
     type WeightInfo = ();
 }
 

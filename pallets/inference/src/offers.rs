@@ -6,7 +6,7 @@ use crate::{
     Workers,
 };
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
-use frame_support::ensure;
+use frame_support::{ensure, traits::Get};
 use genesisflow_primitives::{Balance, ModelId, Prices};
 use scale_info::TypeInfo;
 use sp_runtime::DispatchResult;
@@ -48,7 +48,7 @@ pub struct AuditRecord {
 pub struct Offer {
     /// Prices per unit, taken over by each claim.
     pub prices: Prices,
-    /// How many jobs at a time.
+    /// How many jobs at a time, at most `MaxCapacity`.
     pub capacity: u32,
     /// What is held for it, in base units.
     pub deposit: Balance,
@@ -75,6 +75,10 @@ impl<T: Config> Pallet<T> {
             Error::<T>::PriceBelowMinimum
         );
         ensure!(capacity > 0, Error::<T>::CapacityZero);
+        ensure!(
+            capacity <= T::MaxCapacity::get(),
+            Error::<T>::CapacityTooHigh
+        );
 
         let offer = match Offers::<T>::get(id, &who) {
             Some(offer) => Offer {

@@ -3,12 +3,10 @@
 use crate::{
     audits::{Auditor, Bond, Phase, Round, RoundKind, Said},
     jobs::{job_key, submit::Deposit, Job, JobState},
-    workers::Worker,
     Audits, Claims, Config, Evidence, Inputs, Jobs, LiveJobs, Manifests, MarketParameters, Models,
-    OfferCounts, Offers, OpenJobs, Outputs, Pallet, Running, Seats, Workers,
+    OfferCounts, Offers, OpenJobs, Outputs, Pallet, Seats, Workers,
 };
 use alloc::vec::Vec;
-use frame_support::traits::Get;
 use genesisflow_primitives::{
     pricing,
     views::{
@@ -21,6 +19,8 @@ use genesisflow_primitives::{
 
 /// Most offers that a quote looks at.
 const MAX_QUOTED: usize = 4_096;
+/// Most claims of a worker that are listed.
+const MAX_CLAIMS: usize = 4_096;
 
 impl<T: Config> Pallet<T> {
     pub(crate) fn view_job(id: JobId) -> Option<JobView<T::AccountId>> {
@@ -88,13 +88,18 @@ impl<T: Config> Pallet<T> {
     }
 
     pub(crate) fn view_jobs_of_worker(worker: T::AccountId) -> Vec<ClaimView> {
-        Claims::<T>::iter_key_prefix(&worker)
-            .take(T::MaxClaims::get() as usize)
-            .filter_map(|key| {
-                let job = Jobs::<T>::get(key.job())?;
+        let mut claimed: Vec<_> = Claims::<T>::iter_prefix_values(&worker)
+            .flatten()
+            .take(MAX_CLAIMS)
+            .collect();
+        claimed.sort_unstable();
+        claimed
+            .into_iter()
+            .filter_map(|id| {
+                let job = Jobs::<T>::get(id)?;
                 let claim = job.state.claim()?;
                 Some(ClaimView {
-                    job: key.job(),
+                    job: id,
                     model: job.model,
                     claimed_at: claim.claimed_at,
                     deliver_by: claim.deliver_by,
@@ -107,7 +112,7 @@ impl<T: Config> Pallet<T> {
     }
 
     pub(crate) fn view_worker(who: T::AccountId) -> Option<WorkerView> {
-        let worker = Workers::<T>::get(who)?;
+        let worker = Workers::<T>::get(&who)?;
         Some(WorkerView {
             stake: worker.stake,
             unbonding: worker
@@ -123,7 +128,9 @@ impl<T: Config> Pallet<T> {
             free_stake: worker.free_stake(),
             chilled: worker.chilled,
             offers: worker.offers,
-            claims: worker.claims,
+            claims: Claims::<T>::iter_prefix_values(&who).fold(0, |sum: u32, of_model| {
+                sum.saturating_add(of_model.len() as u32)
+            }),
             settled: worker.settled,
             late: worker.late,
             rejected: worker.rejected,
@@ -149,12 +156,12 @@ impl<T: Config> Pallet<T> {
             .take(limit.min(MAX_PAGE) as usize)
             .filter_map(|(who, offer)| {
                 let worker = Workers::<T>::get(&who)?;
-                let running = Running::<T>::get(&who, model);
+                let running = Self::running(&who, model);
                 Some(OfferView {
                     prices: offer.prices,
                     capacity: offer.capacity,
                     running,
-                    available: Self::takes_jobs(&worker) && running < offer.capacity,
+                    available: !worker.chilled && running < offer.capacity,
                     free_stake: worker.free_stake(),
                     audited_valid: offer.record.valid,
                     audited_failed: offer.record.failed,
@@ -206,8 +213,8 @@ impl<T: Config> Pallet<T> {
             };
             let covered = pricing::exposure(fee, parameters.exposure_factor)
                 .is_some_and(|exposure| exposure <= worker.free_stake());
-            let has_room = Running::<T>::get(&who, id) < offer.capacity;
-            if !covered || !has_room || !Self::takes_jobs(&worker) {
+            let has_room = Self::running(&who, id) < offer.capacity;
+            if !covered || !has_room || worker.chilled {
                 continue;
             }
             workers += 1;
@@ -307,8 +314,9 @@ impl<T: Config> Pallet<T> {
             .collect()
     }
 
-    fn takes_jobs(worker: &Worker<T::MaxUnbondingChunks>) -> bool {
-        !worker.chilled && worker.claims < T::MaxClaims::get()
+    /// How many jobs on a model a worker has claimed and not delivered.
+    fn running(who: &T::AccountId, model: ModelId) -> u32 {
+        Claims::<T>::decode_len(who, model).unwrap_or(0) as u32
     }
 }
 

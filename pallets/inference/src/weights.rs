@@ -50,6 +50,8 @@ pub trait WeightInfo {
     /// Moving on a job that is not under audit, by all that can be overdue: late, open again,
     /// expired, dropped.
     fn on_idle_job() -> Weight;
+    /// Moving an entry of the agenda to where its job is due by now.
+    fn on_idle_relist() -> Weight;
     /// Reading an entry of the agenda and its job.
     fn on_idle_entry() -> Weight;
     /// A job that nobody claimed.
@@ -165,6 +167,9 @@ impl WeightInfo for () {
     }
     fn on_idle_job() -> Weight {
         rough(15, 20, 310)
+    }
+    fn on_idle_relist() -> Weight {
+        rough(1, 3, 20)
     }
     fn on_idle_entry() -> Weight {
         rough(2, 0, 10)

@@ -107,8 +107,6 @@ pub struct Worker<MaxChunks: Get<u32>> {
     pub endpoint: Endpoint,
     /// How many offers it has.
     pub offers: u32,
-    /// How many jobs it has claimed and not delivered.
-    pub claims: u32,
     /// How many results it was paid for.
     pub settled: u64,
     /// How often it was late.
@@ -230,7 +228,6 @@ impl<T: Config> Pallet<T> {
                 chilled: false,
                 endpoint,
                 offers: 0,
-                claims: 0,
                 settled: 0,
                 late: 0,
                 history: StakeHistory::beginning_in(Self::current_period()),
@@ -399,7 +396,6 @@ mod tests {
             chilled: false,
             endpoint: Endpoint::new(),
             offers: 0,
-            claims: 0,
             settled: 0,
             late: 0,
             history,

@@ -36,7 +36,7 @@ impl pallet_inference::Config for Runtime {
     type TreasuryAccount = super::TreasuryAccount;
     type AuditPotAccount = AuditPotAccount;
     type MaxUnbondingChunks = ConstU32<32>;
-    type MaxClaims = ConstU32<512>;
+    type MaxCapacity = ConstU32<512>;
     #[cfg(not(feature = "runtime-benchmarks"))]
     type WeightInfo = crate::weights::pallet_inference::WeightInfo<Runtime>;
     // While they are measured, the weights measured before may not fit the calls.

@@ -146,6 +146,11 @@ impl<T: frame_system::Config> pallet_inference::WeightInfo for WeightInfo<T> {
             .saturating_add(T::DbWeight::get().reads(119))
             .saturating_add(T::DbWeight::get().writes(123))
     }
+    fn on_idle_relist() -> Weight {
+        Weight::from_parts(60000000, 0)
+            .saturating_add(T::DbWeight::get().reads(1))
+            .saturating_add(T::DbWeight::get().writes(3))
+    }
     // Least time measured: 358392 ns.
     fn on_idle_round() -> Weight {
         Weight::from_parts(370471000, 0)

@@ -361,9 +361,10 @@ impl Stage {
             let Some(mut job) = Jobs::<Runtime>::get(id) else {
                 panic!("job {id} is missing");
             };
-            Agenda::<Runtime>::remove(DueKey::from(job.state.due()), JobKey::from(id));
+            Agenda::<Runtime>::remove(DueKey::from(job.listed), JobKey::from(id));
             job.state = state(&job, until);
-            Agenda::<Runtime>::insert(DueKey::from(job.state.due()), JobKey::from(id), ());
+            job.listed = job.state.due();
+            Agenda::<Runtime>::insert(DueKey::from(job.listed), JobKey::from(id), ());
             Jobs::<Runtime>::insert(id, job);
         });
     }

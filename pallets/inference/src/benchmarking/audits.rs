@@ -58,6 +58,7 @@ pub(super) fn claimed_with_pool<T: Config>() -> (T::AccountId, JobId, T::Account
     let worker = worker::<T>("worker", model);
     let other = account_with_funds::<T>("other");
     assert_ok!(Pallet::<T>::do_submit(other, request::<T>(model, 1)));
+    fill_claims::<T>(&worker, model);
     let (requester, job) = job::<T>(model);
     assert_ok!(Pallet::<T>::do_claim(worker.clone(), job));
     (requester, job, worker, model)

@@ -1,6 +1,11 @@
 //! The market in which calls are measured.
 
-use crate::{jobs::Request, primitives::*, *};
+use crate::{
+    agenda::DueKey,
+    jobs::{job_key, Request},
+    primitives::*,
+    *,
+};
 use alloc::{vec, vec::Vec};
 use codec::Encode;
 use frame_benchmarking::v2::*;
@@ -11,6 +16,7 @@ use frame_support::{
         tokens::Precision,
         Get,
     },
+    BoundedVec,
 };
 use sp_runtime::{traits::BlockNumberProvider, Percent};
 
@@ -166,6 +172,25 @@ pub(super) fn request<T: Config>(model: ModelId, len: u32) -> Request<T::Account
     }
 }
 
+/// Gives a worker as many claims on a model as it can have, with room for one more. They have no jobs.
+pub(super) fn fill_claims<T: Config>(who: &T::AccountId, model: ModelId) {
+    let most = T::MaxCapacity::get();
+    assert_ok!(Pallet::<T>::do_set_offer(who.clone(), model, PRICES, most));
+    let claimed: Vec<JobId> = (0..most - 1)
+        .map(|job| JobId::MAX - JobId::from(job))
+        .collect();
+    Claims::<T>::insert(who, model, BoundedVec::truncate_from(claimed));
+}
+
+/// Lists a job far in the future, so that the next call must move its entry in the agenda.
+pub(super) fn to_be_moved<T: Config>(id: JobId) {
+    let mut job = Jobs::<T>::get(id).expect("the job exists");
+    Agenda::<T>::remove(DueKey::from(job.listed), job_key(id));
+    job.listed = BlockNumber::MAX;
+    Agenda::<T>::insert(DueKey::from(job.listed), job_key(id), ());
+    Jobs::<T>::insert(id, job);
+}
+
 /// A requester with a job of the largest input.
 pub(super) fn job<T: Config>(model: ModelId) -> (T::AccountId, JobId) {
     let requester = account_with_funds::<T>("requester");
@@ -182,6 +207,7 @@ pub(super) fn claimed_on_retired<T: Config>() -> (T::AccountId, JobId, T::Accoun
     set_up::<T>();
     let (owner, model) = model::<T>();
     let worker = worker::<T>("worker", model);
+    fill_claims::<T>(&worker, model);
     let (requester, job) = job::<T>(model);
     assert_ok!(Pallet::<T>::do_claim(worker.clone(), job));
     assert_ok!(Pallet::<T>::do_retire_model(owner, model));

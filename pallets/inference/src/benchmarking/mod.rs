@@ -270,21 +270,26 @@ mod benchmarks {
         let (_, model) = model::<T>();
         let second = worker::<T>("second", model);
         not_counted::<T>(&second);
+        fill_claims::<T>(&second, model);
         let (_, job) = job::<T>(model);
+        let listed = Jobs::<T>::get(job).map(|job| job.listed);
 
         #[extrinsic_call]
         _(RawOrigin::Signed(second.clone()), job);
 
         assert_eq!(
-            Workers::<T>::get(second).map(|worker| worker.claims),
-            Some(1)
+            Claims::<T>::decode_len(second, model),
+            Some(T::MaxCapacity::get() as usize)
         );
+        // What moving the entry takes is charged if it happens.
+        assert_eq!(Jobs::<T>::get(job).map(|job| job.listed), listed);
     }
 
     #[benchmark]
     fn deliver(o: Linear<0, 16_384>, e: Linear<0, 16_384>) {
         let (_, job, worker, _) = claimed_with_pool::<T>();
         not_counted::<T>(&worker);
+        to_be_moved::<T>(job);
         let output = vec![b'a'; o as usize];
         let evidence = vec![0; e as usize];
 
@@ -305,12 +310,14 @@ mod benchmarks {
         let (requester, job, _, _) = delivered::<T>();
         to_review::<T>(job);
         not_counted::<T>(&requester);
+        let listed = Jobs::<T>::get(job).map(|job| job.listed);
 
         #[extrinsic_call]
         _(RawOrigin::Signed(requester), job);
 
-        let status = Jobs::<T>::get(job).map(|job| job.state.status());
-        assert_eq!(status, Some(JobStatus::Settled));
+        let job = Jobs::<T>::get(job).expect("it is kept");
+        assert_eq!(job.state.status(), JobStatus::Settled);
+        assert_eq!(Some(job.listed), listed);
     }
 
     #[benchmark]
@@ -397,6 +404,23 @@ mod benchmarks {
         }
 
         assert!(Jobs::<T>::contains_key(job));
+    }
+
+    /// An entry that comes before anything is due: all but reading it and the job once.
+    #[benchmark]
+    fn on_idle_relist() {
+        let (_, job, _, _) = delivered::<T>();
+        to_review::<T>(job);
+        let until = Jobs::<T>::get(job).map(|job| job.listed);
+        go_to::<T>(until.expect("it is listed"));
+
+        #[block]
+        {
+            assert_ok!(Pallet::<T>::relist(job));
+        }
+
+        let job = Jobs::<T>::get(job).expect("it is kept");
+        assert_eq!(job.listed, job.state.due());
     }
 
     #[benchmark]
@@ -498,6 +522,7 @@ mod benchmarks {
     fn dispute_result() {
         let (_, job, _, _) = delivered::<T>();
         to_review::<T>(job);
+        to_be_moved::<T>(job);
         let who = signer::<T>("disputer");
 
         #[extrinsic_call]
@@ -510,6 +535,7 @@ mod benchmarks {
     #[benchmark]
     fn commit_ballot() {
         let (job, auditors) = in_appeal::<T>(Phase::Commit);
+        to_be_moved::<T>(job);
         let who = auditors[0].clone();
         not_counted::<T>(&who);
 
@@ -526,6 +552,7 @@ mod benchmarks {
     #[benchmark]
     fn reveal_ballot() {
         let (job, auditors) = in_appeal::<T>(Phase::Reveal);
+        to_be_moved::<T>(job);
         let who = auditors[0].clone();
         not_counted::<T>(&who);
 
@@ -547,6 +574,7 @@ mod benchmarks {
     #[benchmark]
     fn appeal_verdict() {
         let (requester, job) = decided::<T>(BALLOT);
+        to_be_moved::<T>(job);
         not_counted::<T>(&requester);
 
         #[extrinsic_call]

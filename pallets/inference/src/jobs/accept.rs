@@ -10,7 +10,6 @@ impl<T: Config> Pallet<T> {
     /// Returns the weight of what it did besides.
     pub(crate) fn do_accept(who: T::AccountId, id: JobId) -> Result<Weight, DispatchError> {
         let mut opened = Self::open_now(id)?;
-        let was_overdue = opened.has_moved();
         ensure!(opened.job.requester == who, Error::<T>::NotRequester);
         match &mut opened.job.state {
             JobState::Review {
@@ -38,7 +37,7 @@ impl<T: Config> Pallet<T> {
             | JobState::Cancelled { .. }
             | JobState::Expired { .. } => return Err(Error::<T>::JobIsFinal.into()),
         }
-        let besides = Self::weight_besides(was_overdue, opened.was_last);
+        let besides = Self::weight_besides(&opened);
         Self::save(opened);
         Ok(besides)
     }

@@ -10,7 +10,6 @@ impl<T: Config> Pallet<T> {
     /// Returns the weight of what it did besides.
     pub(crate) fn do_cancel(who: T::AccountId, id: JobId) -> Result<Weight, DispatchError> {
         let mut opened = Self::open_now(id)?;
-        let was_overdue = opened.has_moved();
         ensure!(opened.job.requester == who, Error::<T>::NotRequester);
         match opened.job.state {
             JobState::Open { .. } => {}
@@ -29,7 +28,7 @@ impl<T: Config> Pallet<T> {
         let refund = Self::close(&mut opened, None)?;
         let kept_until = Self::now().saturating_add(opened.job.terms.retention);
         opened.job.state = JobState::Cancelled { kept_until };
-        let besides = Self::weight_besides(was_overdue, opened.was_last);
+        let besides = Self::weight_besides(&opened);
         Self::save(opened);
         Self::deposit_event(Event::JobCancelled { job: id, refund });
         Ok(besides)

@@ -1,8 +1,8 @@
 //! `claim_job`: a worker takes a job at its own prices and puts stake behind it.
 
 use super::{job_key, Claim, Job, JobState};
-use crate::{Claims, Config, Error, Event, Offers, OpenJobs, Pallet, Running, Workers};
-use frame_support::{ensure, traits::Get, weights::Weight};
+use crate::{Claims, Config, Error, Event, Offers, OpenJobs, Pallet, Workers};
+use frame_support::{ensure, weights::Weight};
 use genesisflow_primitives::{pricing, BlockNumber, JobId, Usage};
 use sp_runtime::{DispatchError, DispatchResult};
 
@@ -11,19 +11,18 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn do_claim(who: T::AccountId, id: JobId) -> Result<Weight, DispatchError> {
         let now = Self::now();
         let mut opened = Self::open_now(id)?;
-        let was_overdue = opened.has_moved();
         let job = &mut opened.job;
         let mut worker = Workers::<T>::get(&who).ok_or(Error::<T>::NotAWorker)?;
         ensure!(!worker.chilled, Error::<T>::WorkerChilled);
         Self::ensure_claimable(job, &who, now)?;
 
         let offer = Offers::<T>::get(job.model, &who).ok_or(Error::<T>::NoOffer)?;
-        let running = Running::<T>::get(&who, job.model);
-        ensure!(running < offer.capacity, Error::<T>::AtCapacity);
+        let mut running = Claims::<T>::get(&who, job.model);
         ensure!(
-            worker.claims < T::MaxClaims::get(),
-            Error::<T>::TooManyClaims
+            running.len() < offer.capacity as usize,
+            Error::<T>::AtCapacity
         );
+        running.try_push(id).map_err(|_| Error::<T>::AtCapacity)?;
         ensure!(
             offer.prices.input <= job.max_prices.input
                 && offer.prices.output <= job.max_prices.output,
@@ -44,10 +43,6 @@ impl<T: Config> Pallet<T> {
             .exposure
             .checked_add(exposure)
             .ok_or(Error::<T>::AmountTooLarge)?;
-        worker.claims = worker
-            .claims
-            .checked_add(1)
-            .ok_or(Error::<T>::TooManyClaims)?;
         let deliver_by = now.saturating_add(job.terms.deliver_window);
         let probation = Self::is_on_probation(job, &offer);
         let repeat_window = job.terms.audit.repeat_window;
@@ -65,14 +60,9 @@ impl<T: Config> Pallet<T> {
             repeated,
         });
         OpenJobs::<T>::remove(job.model, job_key(id));
-        Claims::<T>::insert(&who, job_key(id), ());
-        Running::<T>::insert(
-            &who,
-            job.model,
-            running.checked_add(1).ok_or(Error::<T>::AtCapacity)?,
-        );
+        Claims::<T>::insert(&who, job.model, running);
         Workers::<T>::insert(&who, worker);
-        let besides = Self::weight_besides(was_overdue, opened.was_last);
+        let besides = Self::weight_besides(&opened);
         Self::save(opened);
         Self::deposit_event(Event::JobClaimed {
             job: id,
@@ -126,14 +116,17 @@ impl<T: Config> Pallet<T> {
         id: JobId,
         model: genesisflow_primitives::ModelId,
     ) -> Result<(), DispatchError> {
-        Claims::<T>::remove(worker, job_key(id));
-        Running::<T>::try_mutate_exists(worker, model, |running| {
-            let left = running
-                .unwrap_or(0)
-                .checked_sub(1)
-                .ok_or_else(|| Self::corrupted("an offer counts too few running jobs"))?;
-            *running = (left > 0).then_some(left);
-            Ok(())
-        })
+        let mut running = Claims::<T>::get(worker, model);
+        let place = running
+            .iter()
+            .position(|claimed| *claimed == id)
+            .ok_or_else(|| Self::corrupted("a claim is not in its worker's list"))?;
+        running.remove(place);
+        if running.is_empty() {
+            Claims::<T>::remove(worker, model);
+        } else {
+            Claims::<T>::insert(worker, model, running);
+        }
+        Ok(())
     }
 }

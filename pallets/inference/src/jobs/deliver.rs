@@ -2,7 +2,7 @@
 //! the fee goes back at once.
 
 use super::{Claim, Delivery, Job, JobState};
-use crate::{Config, Error, Event, Evidence, HoldReason, Outputs, Pallet, Workers};
+use crate::{Config, Error, Event, Evidence, HoldReason, Outputs, Pallet};
 use frame_support::ensure;
 use genesisflow_primitives::{
     content_hash, evidence, pricing, EvidenceBytes, JobId, JobTerms, Output, ResultClaim,
@@ -49,16 +49,6 @@ impl<T: Config> Pallet<T> {
 
         Self::release(HoldReason::Job, &job.requester, refund)?;
         Self::end_claim(&who, id, job.model)?;
-        Workers::<T>::try_mutate(&who, |worker| {
-            let worker = worker
-                .as_mut()
-                .ok_or_else(|| Self::corrupted("a claim's worker is missing"))?;
-            worker.claims = worker
-                .claims
-                .checked_sub(1)
-                .ok_or_else(|| Self::corrupted("a worker counts too few claims"))?;
-            DispatchResult::Ok(())
-        })?;
 
         Outputs::<T>::insert(id, output);
         Evidence::<T>::insert(id, evidence);

@@ -14,7 +14,7 @@ pub(crate) mod submit;
 pub(crate) use overdue::Step;
 pub use submit::Request;
 
-use crate::{Agenda, Audits, Config, Error, Jobs, OpenJobs, Outputs, Pallet};
+use crate::{agenda::DueKey, Agenda, Audits, Config, Error, Jobs, OpenJobs, Outputs, Pallet};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use genesisflow_primitives::{
     Attestation, Balance, BlockNumber, Fault, JobId, JobOptions, JobStatus, JobTerms, ModelId,
@@ -59,6 +59,8 @@ pub struct Job<AccountId> {
     pub deposit: Balance,
     /// Where it stands.
     pub state: JobState<AccountId>,
+    /// The block at which the agenda has it: where its state ends, or before.
+    pub listed: BlockNumber,
 }
 
 /// A worker that alone may claim a job for a while.
@@ -321,16 +323,21 @@ impl<AccountId: Clone> Job<AccountId> {
 pub(crate) struct OpenedJob<AccountId> {
     pub id: JobId,
     pub job: Job<AccountId>,
-    /// Where the agenda has it.
-    listed: BlockNumber,
+    /// Whether something was overdue, and was applied before the call.
+    pub was_overdue: bool,
     /// Whether it ended as the last one of a retired model or of an audit pool, which went with it.
     pub was_last: bool,
 }
 
 impl<AccountId> OpenedJob<AccountId> {
-    /// Whether its deadline is another one than when it was read.
-    pub(crate) fn has_moved(&self) -> bool {
-        self.job.state.due() != self.listed
+    /// Whether the agenda has it at the wrong block, when it is written back at block `now`.
+    ///
+    /// An entry that is too early can stay until the agenda comes to it: most states end sooner
+    /// than their deadlines, and each then saves two writes.
+    pub(crate) fn is_misplaced(&self, now: BlockNumber) -> bool {
+        let due = self.job.state.due();
+        let listed = self.job.listed;
+        due < listed || (listed <= now && due != listed)
     }
 }
 
@@ -345,7 +352,7 @@ impl<T: Config> Pallet<T> {
         let job = Jobs::<T>::get(id).ok_or(Error::<T>::JobUnknown)?;
         Ok(OpenedJob {
             id,
-            listed: job.state.due(),
+            was_overdue: false,
             was_last: false,
             job,
         })
@@ -362,33 +369,33 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Writes a new job.
-    pub(crate) fn add(id: JobId, job: Job<T::AccountId>) {
-        Agenda::<T>::insert(
-            crate::agenda::DueKey::from(job.state.due()),
-            job_key(id),
-            (),
-        );
+    ///
+    /// The agenda has it at the earliest deadline that a claim can bring, so that no claim has to
+    /// move the entry.
+    pub(crate) fn add(id: JobId, mut job: Job<T::AccountId>) {
+        let first_claim = job.submitted_at.saturating_add(job.terms.deliver_window);
+        job.listed = job.state.due().min(first_claim.saturating_add(1));
+        Agenda::<T>::insert(DueKey::from(job.listed), job_key(id), ());
         OpenJobs::<T>::insert(job.model, job_key(id), ());
         Jobs::<T>::insert(id, job);
     }
 
-    /// Writes a job back, and moves its entry in the agenda if its deadline changed.
+    /// Writes a job back, and moves its entry in the agenda if it must.
     pub(crate) fn save(opened: OpenedJob<T::AccountId>) {
-        let OpenedJob {
-            id, job, listed, ..
-        } = opened;
-        let due = job.state.due();
-        if due != listed {
-            Agenda::<T>::remove(crate::agenda::DueKey::from(listed), job_key(id));
-            Agenda::<T>::insert(crate::agenda::DueKey::from(due), job_key(id), ());
+        let is_misplaced = opened.is_misplaced(Self::now());
+        let OpenedJob { id, mut job, .. } = opened;
+        if is_misplaced {
+            Agenda::<T>::remove(DueKey::from(job.listed), job_key(id));
+            job.listed = job.state.due();
+            Agenda::<T>::insert(DueKey::from(job.listed), job_key(id), ());
         }
         Jobs::<T>::insert(id, job);
     }
 
     /// Drops a job's record and its output.
     pub(crate) fn remove(opened: OpenedJob<T::AccountId>) {
-        let OpenedJob { id, listed, .. } = opened;
-        Agenda::<T>::remove(crate::agenda::DueKey::from(listed), job_key(id));
+        let OpenedJob { id, job, .. } = opened;
+        Agenda::<T>::remove(DueKey::from(job.listed), job_key(id));
         Jobs::<T>::remove(id);
         Outputs::<T>::remove(id);
         Audits::<T>::remove(id);

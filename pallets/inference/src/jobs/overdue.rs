@@ -15,9 +15,11 @@ enum Kept {
     Dropped,
 }
 
-/// What kind of work a job's next transition is.
+/// What kind of work the agenda has with a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
+    /// Nothing is due yet: its entry moves to where it will be.
+    Relist,
     /// Nobody claimed the job in time.
     Expire,
     /// Nobody delivered it in time.
@@ -36,7 +38,7 @@ impl Step {
     /// Whether it touches only the job's own record and one or two accounts.
     pub(crate) fn is_plain(self) -> bool {
         match self {
-            Self::Expire | Self::Late | Self::Settle | Self::Drop => true,
+            Self::Relist | Self::Expire | Self::Late | Self::Settle | Self::Drop => true,
             Self::Round | Self::Outcome => false,
         }
     }
@@ -73,6 +75,12 @@ impl<T: Config> Pallet<T> {
         Self::make_steps(id, |_| false)
     }
 
+    /// Moves a job's entry in the agenda to where it is due by now.
+    pub(crate) fn relist(id: JobId) -> DispatchResult {
+        Self::save(Self::open(id)?);
+        Ok(())
+    }
+
     /// Makes a step, and those that follow as long as they are overdue and `goes_on` says so.
     fn make_steps(id: JobId, goes_on: impl Fn(Step) -> bool) -> Result<bool, DispatchError> {
         let mut opened = Self::open(id)?;
@@ -106,6 +114,7 @@ impl<T: Config> Pallet<T> {
                 opened.job.state.next_step().is_plain(),
                 Error::<T>::ProgressFirst
             );
+            opened.was_overdue = true;
             if let Kept::Dropped = Self::step(&mut opened)? {
                 Self::remove(opened);
                 return Ok(None);
@@ -226,20 +235,15 @@ impl<T: Config> Pallet<T> {
         let due = pricing::share_of(claim.worst_case_fee, late_share);
         let period = Self::current_period();
         let mut paid = 0;
-        let mut books_right = true;
+        let mut is_covered = true;
         Self::release_exposure(claim, |worker| {
             worker.late = worker.late.saturating_add(1);
-            books_right = worker
-                .claims
-                .checked_sub(1)
-                .map(|left| worker.claims = left)
-                .is_some();
             paid = due.min(worker.stake);
-            books_right &= worker.lose(period, paid).is_some();
+            is_covered = worker.lose(period, paid).is_some();
         })?;
         ensure!(
-            books_right,
-            Self::corrupted("a late worker's claims or stake are too small")
+            is_covered,
+            Self::corrupted("a late worker's stake is too small")
         );
         Self::pay(
             HoldReason::Stake,

@@ -166,6 +166,7 @@ impl<T: Config> Pallet<T> {
             escrow: max_fee,
             deposit: deposited,
             state: JobState::Open { claim_by },
+            listed: claim_by,
         };
         NextJobId::<T>::put(next);
         Inputs::<T>::insert(id, input);

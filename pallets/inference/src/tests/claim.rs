@@ -1,7 +1,7 @@
 //! Claiming jobs.
 
-use crate::{mock::*, primitives::*, Error, Event};
-use frame_support::assert_ok;
+use crate::{mock::*, primitives::*, Config, Error, Event};
+use frame_support::{assert_ok, traits::Get};
 use sp_runtime::{traits::BadOrigin, DispatchResult};
 
 fn claim(who: AccountId, job: JobId) -> DispatchResult {
@@ -99,16 +99,64 @@ fn an_offers_capacity_bounds_its_running_jobs() {
 }
 
 #[test]
-fn a_worker_has_a_limit_of_claims_over_all_offers() {
+fn the_highest_capacity_can_be_used_whole() {
     market(|| {
-        assert_ok!(offer(BOB, PRICES, 100));
+        let most = <Test as Config>::MaxCapacity::get();
+        assert_ok!(offer(BOB, PRICES, most));
         assert_ok!(Inference::bond_more(signed(BOB), STAKE));
-        for _ in 0..5 {
-            claimed();
-        }
+        let jobs: Vec<_> = (0..most).map(|_| claimed()).collect();
         let job = submit();
-        refuses(|| claim(BOB, job), Error::TooManyClaims);
+        refuses(|| claim(BOB, job), Error::AtCapacity);
         assert_ok!(claim(CAROL, job));
+
+        // In any order, and each makes room for another one.
+        assert_ok!(deliver(BOB, jobs[1]));
+        assert_ok!(deliver(BOB, jobs[0]));
+        let bob = Inference::worker(BOB).unwrap();
+        assert_eq!(bob.claims, most - 2);
+        let listed: Vec<_> = Inference::jobs_of_worker(BOB)
+            .iter()
+            .map(|claim| claim.job)
+            .collect();
+        assert_eq!(listed, jobs[2..]);
+        claimed();
+    });
+}
+
+#[test]
+fn each_model_has_its_own_capacity() {
+    market(|| {
+        let manifest = ModelManifest {
+            name: bytes("other"),
+            ..manifest()
+        };
+        let other = manifest.id();
+        assert_ok!(Inference::register_model(
+            signed(DAVE),
+            registration(&manifest)
+        ));
+        assert_ok!(Inference::set_offer(signed(BOB), other, 10, 20, 1));
+        let on_other = || {
+            let input = bytes(INPUT);
+            let (output, fee) = (MAX_OUTPUT, MAX_FEE);
+            assert_ok!(Inference::submit_job(
+                signed(ALICE),
+                other,
+                input,
+                output,
+                fee
+            ));
+            last_job()
+        };
+        let (first, second) = (on_other(), on_other());
+        assert_ok!(claim(BOB, first));
+        refuses(|| claim(BOB, second), Error::AtCapacity);
+        let jobs: Vec<_> = (0..3).map(|_| claimed()).collect();
+        let job = submit();
+        refuses(|| claim(BOB, job), Error::AtCapacity);
+        assert_ok!(deliver(BOB, jobs[0]));
+        refuses(|| claim(BOB, second), Error::AtCapacity);
+        assert_ok!(claim(BOB, job));
     });
 }
 

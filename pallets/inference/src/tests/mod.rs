@@ -1,5 +1,6 @@
 //! The tests, one file per call or theme.
 
+mod agenda;
 mod attacks;
 mod audits;
 mod cancel;

@@ -1,7 +1,7 @@
 //! Offers.
 
-use crate::{mock::*, primitives::*, Error, Event, HoldReason, OfferCounts};
-use frame_support::assert_ok;
+use crate::{mock::*, primitives::*, Config, Error, Event, HoldReason, OfferCounts};
+use frame_support::{assert_ok, traits::Get};
 use sp_runtime::traits::BadOrigin;
 
 #[test]
@@ -60,13 +60,15 @@ fn offers_that_make_no_sense_are_refused() {
             Error::PriceBelowMinimum,
         );
         refuses(|| offer(BOB, PRICES, 0), Error::CapacityZero);
+        let most = <Test as Config>::MaxCapacity::get();
+        refuses(|| offer(BOB, PRICES, most + 1), Error::CapacityTooHigh);
         assert_ok!(offer(
             BOB,
             Prices {
                 input: 2,
                 output: 3
             },
-            u32::MAX
+            most
         ));
         assert_ok!(Inference::register_worker(
             signed(EVE),

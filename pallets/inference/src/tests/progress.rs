@@ -189,6 +189,7 @@ fn a_backlog_is_worked_off_in_blocks_that_leave_no_room_for_on_idle() {
         let look = <() as WeightInfo>::on_idle_base();
 
         // Due in this block, whose on_idle is still to come.
+        run_to(21);
         jump_to(22);
         assert_eq!(poll(Weight::MAX), look);
         assert_eq!(open(&jobs), 8);

@@ -11,7 +11,8 @@ use crate::{
         audit::{ballot_commitment, Ballot},
         *,
     },
-    Audits, Error, HoldReason, Jobs, LiveJobs, MarketParameters, Models, Seats, Workers,
+    Agenda, Audits, Claims, Error, HoldReason, Jobs, LiveJobs, MarketParameters, Models, Seats,
+    Workers,
 };
 use codec::Encode;
 use frame_support::{
@@ -868,10 +869,12 @@ fn nothing_is_left() {
     assert_eq!(Jobs::<Test>::iter().count(), 0, "a job found no way out");
     assert_eq!(Audits::<Test>::iter().count(), 0, "an audit is left");
     assert_eq!(Seats::<Test>::iter().count(), 0, "a seat is left");
+    assert_eq!(Claims::<Test>::iter().count(), 0, "a claim is left");
+    assert_eq!(Agenda::<Test>::iter().count(), 0, "an entry is left");
     assert_eq!(LiveJobs::<Test>::iter().count(), 0, "a live job is counted");
     for worker in Workers::<Test>::iter_values() {
         assert_eq!(worker.exposure, 0, "stake is left behind a job");
-        assert_eq!((worker.claims, worker.open_audits), (0, 0));
+        assert_eq!(worker.open_audits, 0, "a seat is counted");
     }
     for who in PEOPLE {
         for reason in [
