@@ -369,12 +369,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Writes a new job.
-    ///
-    /// The agenda has it at the earliest deadline that a claim can bring, so that no claim has to
-    /// move the entry.
-    pub(crate) fn add(id: JobId, mut job: Job<T::AccountId>) {
-        let first_claim = job.submitted_at.saturating_add(job.terms.deliver_window);
-        job.listed = job.state.due().min(first_claim.saturating_add(1));
+    pub(crate) fn add(id: JobId, job: Job<T::AccountId>) {
         Agenda::<T>::insert(DueKey::from(job.listed), job_key(id), ());
         OpenJobs::<T>::insert(job.model, job_key(id), ());
         Jobs::<T>::insert(id, job);

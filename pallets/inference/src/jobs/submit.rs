@@ -166,7 +166,10 @@ impl<T: Config> Pallet<T> {
             escrow: max_fee,
             deposit: deposited,
             state: JobState::Open { claim_by },
-            listed: claim_by,
+            // Not later than where a claim in this very block would end: no claim has to move it.
+            listed: claim_by
+                .min(now.saturating_add(deliver_window))
+                .saturating_add(1),
         };
         NextJobId::<T>::put(next);
         Inputs::<T>::insert(id, input);
