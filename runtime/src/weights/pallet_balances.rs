@@ -1,6 +1,6 @@
 //! Weights of `pallet_balances`, measured. Do not edit: run `scripts/weights.sh`.
 //!
-//! 8 steps, 10 repeats, on AMD EPYC.
+//! 16 steps, 10 repeats, on AMD EPYC.
 
 use core::marker::PhantomData;
 use frame_support::{traits::Get, weights::Weight};
@@ -9,65 +9,65 @@ use frame_support::{traits::Get, weights::Weight};
 pub struct WeightInfo<T>(PhantomData<T>);
 
 impl<T: frame_system::Config> pallet_balances::WeightInfo for WeightInfo<T> {
-    // Least time measured: 55142 ns.
+    // Least time measured: 52087 ns.
     fn burn_allow_death() -> Weight {
-        Weight::from_parts(55783000, 0)
+        Weight::from_parts(53149000, 0)
     }
-    // Least time measured: 24477 ns.
+    // Least time measured: 23464 ns.
     fn burn_keep_alive() -> Weight {
-        Weight::from_parts(25167000, 0)
+        Weight::from_parts(24216000, 0)
     }
-    // Least time measured: 6169 ns.
+    // Least time measured: 6119 ns.
     fn force_adjust_total_issuance() -> Weight {
-        Weight::from_parts(6449000, 0)
+        Weight::from_parts(6489000, 0)
     }
-    // Least time measured: 22373 ns.
+    // Least time measured: 22173 ns.
     fn force_set_balance_creating() -> Weight {
-        Weight::from_parts(23094000, 0)
+        Weight::from_parts(23685000, 0)
             .saturating_add(T::DbWeight::get().reads(1))
             .saturating_add(T::DbWeight::get().writes(1))
     }
-    // Least time measured: 22193 ns.
+    // Least time measured: 22284 ns.
     fn force_set_balance_killing() -> Weight {
-        Weight::from_parts(23235000, 0)
+        Weight::from_parts(23164000, 0)
             .saturating_add(T::DbWeight::get().reads(1))
             .saturating_add(T::DbWeight::get().writes(1))
     }
-    // Least time measured: 76875 ns.
+    // Least time measured: 78186 ns.
     fn force_transfer() -> Weight {
-        Weight::from_parts(78246000, 0)
+        Weight::from_parts(78496000, 0)
             .saturating_add(T::DbWeight::get().reads(2))
             .saturating_add(T::DbWeight::get().writes(2))
     }
-    // Least time measured: 18607 ns.
+    // Least time measured: 18798 ns.
     fn force_unreserve() -> Weight {
-        Weight::from_parts(19079000, 0)
+        Weight::from_parts(19219000, 0)
             .saturating_add(T::DbWeight::get().reads(1))
             .saturating_add(T::DbWeight::get().writes(1))
     }
-    // Least time measured: 59758 ns.
+    // Least time measured: 59869 ns.
     fn transfer_all() -> Weight {
-        Weight::from_parts(60720000, 0)
+        Weight::from_parts(60850000, 0)
             .saturating_add(T::DbWeight::get().reads(1))
             .saturating_add(T::DbWeight::get().writes(1))
     }
-    // Least time measured: 74921 ns.
+    // Least time measured: 79017 ns.
     fn transfer_allow_death() -> Weight {
-        Weight::from_parts(76434000, 0)
+        Weight::from_parts(102322000, 0)
             .saturating_add(T::DbWeight::get().reads(1))
             .saturating_add(T::DbWeight::get().writes(1))
     }
-    // Least time measured: 47510 ns.
+    // Least time measured: 48062 ns.
     fn transfer_keep_alive() -> Weight {
-        Weight::from_parts(48142000, 0)
+        Weight::from_parts(48642000, 0)
             .saturating_add(T::DbWeight::get().reads(1))
             .saturating_add(T::DbWeight::get().writes(1))
     }
     /// `u` was measured from 1 to 1000.
-    // Least time measured: 18278 ns.
+    // Least time measured: 18267 ns.
     fn upgrade_accounts(u: u32) -> Weight {
-        Weight::from_parts(18537000, 0)
-            .saturating_add(Weight::from_parts(17940599, 0).saturating_mul(u.into()))
+        Weight::from_parts(18447000, 0)
+            .saturating_add(Weight::from_parts(17840363, 0).saturating_mul(u.into()))
             .saturating_add(T::DbWeight::get().reads(1).saturating_mul(u.into()))
             .saturating_add(T::DbWeight::get().writes(1).saturating_mul(u.into()))
     }
