@@ -17,7 +17,7 @@ use pallet_inference::{
     agenda::{DueKey, JobKey},
     audits::{Audit, Auditor, Bond, Phase, Round, RoundKind, Said},
     jobs::{Job, JobState},
-    Agenda, Audits, Call, HoldReason, Jobs, Seats, Workers,
+    Agenda, Audits, Call, Config, HoldReason, Jobs, Seats, Workers,
 };
 use sp_core::{sr25519, Get, Pair};
 use sp_runtime::{generic::Era, BoundedVec, BuildStorage, Percent};
@@ -94,7 +94,8 @@ impl Stage {
                     1_000_000 * GEN,
                     vec![b'a'; 256],
                 ));
-                done(Inference::set_offer(signed(worker), model, 1, 1, 10_000));
+                let most = <Runtime as Config>::MaxCapacity::get();
+                done(Inference::set_offer(signed(worker), model, 1, 1, most));
             }
             System::set_block_number(NOW);
         });
