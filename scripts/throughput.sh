@@ -13,7 +13,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 short=()
 if [ "${1:-}" = --short ]; then
   shift
-  short=(--seconds 23 --rounds 1 --accounts 512 --workers 32 --in-flight 400 --review-window 5 --retention 1 --wait-blocks 0)
+  short=(--seconds 23 --rounds 1 --accounts 512 --workers 32 --in-flight 400 --transfers-in-flight 400 --review-window 5 --retention 1 --wait-blocks 0)
 fi
 
 if [ -z "${GENESISFLOW_NODE:-}" ]; then

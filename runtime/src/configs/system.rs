@@ -15,10 +15,11 @@ use frame_system::limits::{BlockLength, BlockWeights};
 use sp_runtime::{traits::AccountIdLookup, Perbill};
 use sp_version::RuntimeVersion;
 
-/// Share of a block open to ordinary transactions. What follows from them without
-/// being asked for takes almost as much again: deliveries and ballots, which are
-/// operational, and the steps of the agenda. See `docs/throughput.md`.
-const NORMAL_RATIO: Perbill = Perbill::from_percent(62);
+/// Share of a block open to ordinary transactions: what submission, claim and
+/// acceptance are of all that a job takes. The rest is for what follows from them:
+/// deliveries and ballots, which are operational, and the steps of the agenda. With
+/// more, submissions would only run ahead of it. See `docs/throughput.md`.
+const NORMAL_RATIO: Perbill = Perbill::from_percent(55);
 /// 1.4 s of charged compute in a two-second slot, of which an author may use a third
 /// less: full blocks take two thirds to five sixths of what they are charged, by the
 /// day and the machine. See `docs/throughput.md`. A solo chain ships no proofs, so

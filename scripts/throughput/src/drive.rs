@@ -180,6 +180,11 @@ impl Driver {
         })
     }
 
+    /// From now on, lets so many transactions be sent and not included.
+    pub fn set_in_flight(&mut self, most: usize) {
+        self.pace.in_flight = most;
+    }
+
     /// Runs `work` for `time`, then until all that it began is done.
     ///
     /// # Errors

@@ -52,14 +52,18 @@ pub struct Options {
     /// Transactions in one request.
     #[arg(long, default_value_t = 64)]
     batch: usize,
-    /// Most transactions that are sent and in no block yet.
-    #[arg(long, default_value_t = 2500)]
+    /// Most calls of the market that are sent and in no block yet. With many more, calls wait for so
+    /// long that jobs come in bursts.
+    #[arg(long, default_value_t = 3000)]
     in_flight: usize,
+    /// Most transfers that are sent and in no block yet.
+    #[arg(long, default_value_t = 4000)]
+    transfers_in_flight: usize,
     /// Calls per second for which transactions are signed beforehand.
     #[arg(long, default_value_t = 2500)]
     sign_for: usize,
     /// Blocks for which a result can be looked at.
-    #[arg(long, default_value_t = 15)]
+    #[arg(long, default_value_t = 8)]
     review_window: u32,
     /// Blocks for which a final job's record is kept.
     #[arg(long, default_value_t = 10)]
@@ -81,6 +85,7 @@ fn main() -> Result<()> {
         ("--connections", options.connections),
         ("--batch", options.batch),
         ("--in-flight", options.in_flight),
+        ("--transfers-in-flight", options.transfers_in_flight),
     ] {
         if value == 0 {
             bail!("{name} must be at least 1");

@@ -34,6 +34,22 @@ pub struct Node {
     folder: TempDir,
 }
 
+/// Arguments for the pool, but those that `extra` has.
+///
+/// A chain with one author has no forks, and the pool that keeps track of them checks every
+/// transaction again for every block. The default limits turn transactions away when blocks come
+/// late.
+fn pool_arguments(extra: &[String]) -> impl Iterator<Item = &'static str> + '_ {
+    [
+        ["--pool-type", "single-state"],
+        ["--pool-limit", "65536"],
+        ["--pool-kbytes", "131072"],
+    ]
+    .into_iter()
+    .filter(|[name, _]| !extra.iter().any(|argument| argument.starts_with(name)))
+    .flatten()
+}
+
 impl Node {
     /// Starts `binary` on a development chain with the given genesis.
     ///
@@ -58,6 +74,7 @@ impl Node {
             .args(["--rpc-port", &rpc.to_string()])
             .args(["--listen-addr", &format!("/ip4/127.0.0.1/tcp/{network}")])
             .args(["--no-mdns", "--no-telemetry", "--no-prometheus"])
+            .args(pool_arguments(extra))
             .args(extra)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)

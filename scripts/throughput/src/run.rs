@@ -89,6 +89,7 @@ pub async fn run(options: &Options) -> Result<()> {
     let mut last_course = None;
     for _ in 0..options.rounds {
         let mut queue = Queue::new(Kind::Transfer, transfers);
+        bench.driver.set_in_flight(options.transfers_in_flight);
         let phase = bench
             .phase("transfers", &mut queue, transfer_time, TRANSFER_RAMP)
             .await?;
@@ -101,6 +102,7 @@ pub async fn run(options: &Options) -> Result<()> {
 
         bench.until_block(first_jobs).await?;
         market.resume();
+        bench.driver.set_in_flight(options.in_flight);
         let phase = bench
             .phase("market", &mut market, market_time, MARKET_RAMP)
             .await?;
