@@ -16,15 +16,15 @@ use sp_runtime::{traits::AccountIdLookup, Perbill};
 use sp_version::RuntimeVersion;
 
 /// Share of a block open to ordinary transactions: what submission, claim and
-/// acceptance are of all that a job takes. The rest is for what follows from them:
+/// acceptance are of all that a job is charged (1.55 of 3.06 ms). The rest is for what follows from them:
 /// deliveries and ballots, which are operational, and the steps of the agenda. With
 /// more, submissions would only run ahead of it. See `docs/throughput.md`.
-const NORMAL_RATIO: Perbill = Perbill::from_percent(55);
-/// 1.4 s of charged compute in a two-second slot, of which an author may use a third
+const NORMAL_RATIO: Perbill = Perbill::from_percent(52);
+/// 1.45 s of charged compute in a two-second slot, of which an author may use a third
 /// less: full blocks take two thirds to five sixths of what they are charged, by the
 /// day and the machine. See `docs/throughput.md`. A solo chain ships no proofs, so
 /// proof size has no limit.
-const BLOCK_WEIGHT: Weight = Weight::from_parts(WEIGHT_REF_TIME_PER_SECOND / 10 * 14, u64::MAX);
+const BLOCK_WEIGHT: Weight = Weight::from_parts(WEIGHT_REF_TIME_PER_SECOND / 100 * 145, u64::MAX);
 /// Longest block body in bytes.
 const BLOCK_BYTES: u32 = 5 * 1024 * 1024;
 
