@@ -2,8 +2,9 @@
 //!
 //! Every job has exactly one entry: at the first block in which it is overdue, or before. A call that
 //! gives a job a later deadline leaves the entry where it is; when the agenda comes to an entry that
-//! is too early, it moves it to where the job is by then. So an entry is never late, and most calls
-//! save two writes. A job is looked at in vain at most once for every state that it has. Block and job are
+//! is too early, it moves it to where the job is by then. So an entry is never late, and most claims
+//! and acceptances save two writes. A job is looked at in vain at most once for every deadline that
+//! it has had. Block and job are
 //! stored big-endian and unhashed, so the storage trie itself keeps the entries sorted: the earliest
 //! one is always the first key. That makes a cursor, which could fall behind or skip, unnecessary,
 //! and costs nothing for blocks in which nothing is due. Neither number can be chosen by an
@@ -98,7 +99,7 @@ impl<T: Config> Pallet<T> {
         limits.max_block.saturating_div(ON_POLL_PART)
     }
 
-    /// Moves jobs on that were overdue a block before and are still there.
+    /// Works off the entries that the block before had no room for.
     pub(crate) fn work_off_backlog(meter: &mut WeightMeter) {
         if meter.try_consume(T::WeightInfo::on_idle_base()).is_err() {
             return;
@@ -114,7 +115,8 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Moves on the jobs that are overdue, earliest first, as far as the weight allows.
+    /// Works off the entries up to this block, earliest first, as far as the weight allows: jobs that
+    /// are overdue move on, the others' entries move to where they will be.
     pub(crate) fn run_agenda(meter: &mut WeightMeter) {
         let now = Self::now();
         if meter.try_consume(T::WeightInfo::on_idle_base()).is_err() {

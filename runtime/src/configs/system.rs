@@ -21,9 +21,9 @@ use sp_version::RuntimeVersion;
 /// more, submissions would only run ahead of it. See `docs/throughput.md`.
 const NORMAL_RATIO: Perbill = Perbill::from_percent(52);
 /// 1.45 s of charged compute in a two-second slot, of which an author may use a third
-/// less: full blocks take two thirds to five sixths of what they are charged, by the
-/// day and the machine. See `docs/throughput.md`. A solo chain ships no proofs, so
-/// proof size has no limit.
+/// less: blocks full of jobs take two thirds to four fifths of what they are charged on a
+/// busy node, by the minute and the machine. See `docs/throughput.md`. A solo chain
+/// ships no proofs, so proof size has no limit.
 const BLOCK_WEIGHT: Weight = Weight::from_parts(WEIGHT_REF_TIME_PER_SECOND / 100 * 145, u64::MAX);
 /// Longest block body in bytes.
 const BLOCK_BYTES: u32 = 5 * 1024 * 1024;

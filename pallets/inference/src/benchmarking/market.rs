@@ -182,7 +182,8 @@ pub(super) fn fill_claims<T: Config>(who: &T::AccountId, model: ModelId) {
     Claims::<T>::insert(who, model, BoundedVec::truncate_from(claimed));
 }
 
-/// Lists a job far in the future, so that the next call must move its entry in the agenda.
+/// Lists a job far in the future, so that the next call must move its entry in the agenda. No job of
+/// a real chain is listed after its deadline.
 pub(super) fn to_be_moved<T: Config>(id: JobId) {
     let mut job = Jobs::<T>::get(id).expect("the job exists");
     Agenda::<T>::remove(DueKey::from(job.listed), job_key(id));

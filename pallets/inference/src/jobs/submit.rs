@@ -166,7 +166,8 @@ impl<T: Config> Pallet<T> {
             escrow: max_fee,
             deposit: deposited,
             state: JobState::Open { claim_by },
-            // Not later than where a claim in this very block would end: no claim has to move it.
+            // Not later than where a claim in this very block would end, so that the first claim need
+            // not move it.
             listed: claim_by
                 .min(now.saturating_add(deliver_window))
                 .saturating_add(1),
