@@ -430,7 +430,7 @@ pub struct OfferArgs {
     /// Your price per output token, in GEN
     #[arg(long, value_name = "GEN", required_unless_present = "remove")]
     pub price_output: Option<Amount>,
-    /// How many jobs of this model you take at the same time
+    /// How many jobs of this model you take at the same time; the chain allows up to 512
     #[arg(long, value_name = "JOBS", default_value_t = 1)]
     pub capacity: u32,
     /// Withdraw the offer instead; jobs already claimed are still delivered

@@ -562,7 +562,7 @@ pub mod pallet {
         /// Offer a model, or change your offer. Jobs that you have claimed keep their prices.
         ///
         /// - `price_input`, `price_output`: per unit (for text: token), in base units.
-        /// - `capacity`: how many jobs you run at a time under this offer.
+        /// - `capacity`: how many jobs you run at a time under this offer, at most `MaxCapacity`.
         #[pallet::call_index(9)]
         pub fn set_offer(
             origin: OriginFor<T>,
@@ -739,9 +739,11 @@ pub mod pallet {
         /// much again as the job could have cost at most out of the worker's stake. If it is found
         /// right, the bond pays the auditors, and the rest the worker.
         #[pallet::call_index(19)]
-        pub fn dispute_result(origin: OriginFor<T>, job: JobId) -> DispatchResult {
+        #[pallet::weight(T::WeightInfo::dispute_result().saturating_add(Pallet::<T>::most_besides()))]
+        pub fn dispute_result(origin: OriginFor<T>, job: JobId) -> DispatchResultWithPostInfo {
             let who = ensure_signed(origin)?;
-            Self::do_dispute(who, job)
+            let besides = Self::do_dispute(who, job)?;
+            Ok(Some(T::WeightInfo::dispute_result().saturating_add(besides)).into())
         }
 
         /// Commit to your ballot on a job that you were drawn to audit. Costs nothing if it is

@@ -19,7 +19,7 @@ use genesisflow_primitives::{
 
 /// Most offers that a quote looks at.
 const MAX_QUOTED: usize = 4_096;
-/// Most claims of a worker that are listed.
+/// Most claims of a worker that are listed, the oldest jobs first.
 const MAX_CLAIMS: usize = 4_096;
 
 impl<T: Config> Pallet<T> {
@@ -88,11 +88,10 @@ impl<T: Config> Pallet<T> {
     }
 
     pub(crate) fn view_jobs_of_worker(worker: T::AccountId) -> Vec<ClaimView> {
-        let mut claimed: Vec<_> = Claims::<T>::iter_prefix_values(&worker)
-            .flatten()
-            .take(MAX_CLAIMS)
-            .collect();
+        let mut claimed: Vec<_> = Claims::<T>::iter_prefix_values(&worker).flatten().collect();
+        // Sorted before it is cut, so that the oldest are listed and the others as those end.
         claimed.sort_unstable();
+        claimed.truncate(MAX_CLAIMS);
         claimed
             .into_iter()
             .filter_map(|id| {

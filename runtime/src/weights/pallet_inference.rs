@@ -87,11 +87,11 @@ impl<T: frame_system::Config> pallet_inference::WeightInfo for WeightInfo<T> {
             .saturating_add(T::DbWeight::get().reads(5))
             .saturating_add(T::DbWeight::get().writes(8))
     }
-    // Least time measured: 145146 ns.
+    // Least time measured: 127730 ns.
     fn dispute_result() -> Weight {
-        Weight::from_parts(152907000, 0)
+        Weight::from_parts(141881000, 0)
             .saturating_add(T::DbWeight::get().reads(3))
-            .saturating_add(T::DbWeight::get().writes(5))
+            .saturating_add(T::DbWeight::get().writes(3))
     }
     /// `c` was measured from 1 to 256.
     // Least time measured: 29804 ns.
@@ -106,11 +106,11 @@ impl<T: frame_system::Config> pallet_inference::WeightInfo for WeightInfo<T> {
     fn on_idle_base() -> Weight {
         Weight::from_parts(4416000, 0).saturating_add(T::DbWeight::get().reads(1))
     }
-    // Least time measured: 436609 ns.
+    // Least time measured: 437690 ns.
     fn on_idle_draw() -> Weight {
-        Weight::from_parts(452643000, 0)
-            .saturating_add(T::DbWeight::get().reads(39))
-            .saturating_add(T::DbWeight::get().writes(56))
+        Weight::from_parts(474345000, 0)
+            .saturating_add(T::DbWeight::get().reads(44))
+            .saturating_add(T::DbWeight::get().writes(66))
     }
     // Least time measured: 101851 ns.
     fn on_idle_drop() -> Weight {
@@ -152,11 +152,11 @@ impl<T: frame_system::Config> pallet_inference::WeightInfo for WeightInfo<T> {
             .saturating_add(T::DbWeight::get().reads(1))
             .saturating_add(T::DbWeight::get().writes(3))
     }
-    // Least time measured: 371993 ns.
+    // Least time measured: 307367 ns.
     fn on_idle_round() -> Weight {
-        Weight::from_parts(391081000, 0)
-            .saturating_add(T::DbWeight::get().reads(35))
-            .saturating_add(T::DbWeight::get().writes(64))
+        Weight::from_parts(365333000, 0)
+            .saturating_add(T::DbWeight::get().reads(33))
+            .saturating_add(T::DbWeight::get().writes(66))
     }
     // Least time measured: 215310 ns.
     fn on_idle_settle() -> Weight {

@@ -17,6 +17,9 @@ use subxt::{OnlineClientAtBlock, SubstrateConfig};
 )]
 pub mod runtime {}
 
+/// Cargo does not see that the macro above reads the file: this tells it.
+const _: &[u8] = include_bytes!("../../artifacts/genesisflow.scale");
+
 /// Makes sure that everything this worker calls and reads has the same shape
 /// in the chain's runtime as in the one it was built for.
 ///

@@ -5,12 +5,13 @@ use crate::{
     jobs::{Job, JobState, OpenedJob},
     Audits, Config, Error, Event, HoldReason, Pallet,
 };
-use frame_support::ensure;
+use frame_support::{ensure, weights::Weight};
 use genesisflow_primitives::{BlockNumber, JobId};
-use sp_runtime::DispatchResult;
+use sp_runtime::DispatchError;
 
 impl<T: Config> Pallet<T> {
-    pub(crate) fn do_dispute(who: T::AccountId, id: JobId) -> DispatchResult {
+    /// Returns the weight of what it did besides.
+    pub(crate) fn do_dispute(who: T::AccountId, id: JobId) -> Result<Weight, DispatchError> {
         let now = Self::now();
         let mut opened = Self::open_now(id)?;
         let (claim, delivery) = match &opened.job.state {
@@ -48,8 +49,9 @@ impl<T: Config> Pallet<T> {
         });
         let audit = Audit::new(Some(Bond { who, held: bond }));
         Self::begin_audit(&mut opened, claim, delivery, audit, now);
+        let besides = Self::weight_besides(&opened);
         Self::save(opened);
-        Ok(())
+        Ok(besides)
     }
 
     /// Puts a result under audit at block `at`.

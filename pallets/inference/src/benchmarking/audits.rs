@@ -7,7 +7,7 @@ use crate::{
     jobs::{job_key, Claim, Delivery, JobState, OpenedJob},
     pools::PoolMember,
     primitives::{
-        audit::{ballot_commitment, Ballot, MaxPoolSize},
+        audit::{ballot_commitment, combined_seed, draw_seats, Ballot, MaxPoolSize},
         *,
     },
     *,
@@ -216,6 +216,24 @@ fn put_audit<T: Config>(id: JobId, phase: Phase, rounds: Vec<Round<T::AccountId>
     Audits::<T>::insert(id, audit);
 }
 
+/// What every block has to output so that the draw of an appeal, the job's second round, gives each
+/// seat to another account. That is the dearest draw, and rare: one in some 5,000.
+fn output_for_distinct_auditors(id: JobId, pool: usize) -> H256 {
+    let terms = Parameters::default();
+    let stakes = vec![100_000 * GEN; pool];
+    let seats = terms.appeal_seats;
+    (0..)
+        .map(|number: u32| content_hash(&number.to_le_bytes()))
+        .find(|output| {
+            let outputs = vec![*output; terms.seed_blocks as usize];
+            let mut drawn = draw_seats(&combined_seed(&outputs), id, 1, seats, &stakes);
+            drawn.sort_unstable();
+            drawn.dedup();
+            drawn.len() == seats as usize
+        })
+        .expect("there is no end of outputs")
+}
+
 /// An appeal of distinct auditors in this phase, with one step to go: the first auditor's.
 pub(super) fn in_appeal<T: Config>(phase: Phase) -> (JobId, Vec<T::AccountId>) {
     let (_, id, _, model) = delivered::<T>();
@@ -243,8 +261,9 @@ pub(super) fn in_appeal<T: Config>(phase: Phase) -> (JobId, Vec<T::AccountId>) {
     if phase == Phase::Drawing {
         appeal.auditors = Default::default();
         appeal.seed = None;
+        let output = output_for_distinct_auditors(id, pool.len());
         for block in 1..=Parameters::default().seed_interval + 10 {
-            BlockOutputs::<T>::insert(DueKey::from(block), H256::repeat_byte(3));
+            BlockOutputs::<T>::insert(DueKey::from(block), output);
         }
     } else {
         for who in &auditors {

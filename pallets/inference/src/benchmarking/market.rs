@@ -185,9 +185,14 @@ pub(super) fn fill_claims<T: Config>(who: &T::AccountId, model: ModelId) {
 /// Lists a job far in the future, so that the next call must move its entry in the agenda. No job of
 /// a real chain is listed after its deadline.
 pub(super) fn to_be_moved<T: Config>(id: JobId) {
+    list_at::<T>(id, BlockNumber::MAX);
+}
+
+/// Lists a job at this block, whatever its deadline is.
+pub(super) fn list_at<T: Config>(id: JobId, block: BlockNumber) {
     let mut job = Jobs::<T>::get(id).expect("the job exists");
     Agenda::<T>::remove(DueKey::from(job.listed), job_key(id));
-    job.listed = BlockNumber::MAX;
+    job.listed = block;
     Agenda::<T>::insert(DueKey::from(job.listed), job_key(id), ());
     Jobs::<T>::insert(id, job);
 }

@@ -324,12 +324,14 @@ mod benchmarks {
     fn cancel_job() {
         let (requester, job) = open_with_pool::<T>();
         not_counted::<T>(&requester);
+        let listed = Jobs::<T>::get(job).map(|job| job.listed);
 
         #[extrinsic_call]
         _(RawOrigin::Signed(requester), job);
 
-        let status = Jobs::<T>::get(job).map(|job| job.state.status());
-        assert_eq!(status, Some(JobStatus::Cancelled));
+        let job = Jobs::<T>::get(job).expect("it is kept");
+        assert_eq!(job.state.status(), JobStatus::Cancelled);
+        assert_eq!(Some(job.listed), listed);
     }
 
     /// A retired model and a pool that is not the newest any more, which go with their last job.
@@ -522,13 +524,16 @@ mod benchmarks {
     fn dispute_result() {
         let (_, job, _, _) = delivered::<T>();
         to_review::<T>(job);
-        to_be_moved::<T>(job);
+        // Before the audit's draw: the entry stays.
+        let listed = 2;
+        list_at::<T>(job, listed);
         let who = signer::<T>("disputer");
 
         #[extrinsic_call]
         _(RawOrigin::Signed(who), job);
 
         assert!(Audits::<T>::contains_key(job));
+        assert_eq!(Jobs::<T>::get(job).map(|job| job.listed), Some(listed));
     }
 
     /// The last commitment of the largest round.
@@ -598,32 +603,34 @@ mod benchmarks {
         Ok(())
     }
 
-    /// Filling the seats of an appeal from a full pool.
+    /// Filling the seats of an appeal from a full pool, with an account for each.
     #[benchmark]
     fn on_idle_draw() {
-        let (job, _) = in_appeal::<T>(Phase::Drawing);
+        let (job, seats) = in_appeal::<T>(Phase::Drawing);
 
         #[block]
         {
             Pallet::<T>::run_agenda(&mut WeightMeter::new());
         }
 
-        assert_eq!(
-            Audits::<T>::get(job).map(|audit| audit.phase),
-            Some(Phase::Commit)
-        );
+        let audit = Audits::<T>::get(job).expect("it is not over");
+        assert_eq!(audit.phase, Phase::Commit);
+        let drawn = audit.rounds.last().map(|round| round.auditors.len());
+        assert_eq!(drawn, Some(seats.len()));
     }
 
-    /// The end of an appeal in which all have committed and none but one reveals.
+    /// The end of an appeal in which all have committed and all but one reveal. The job's entry in the
+    /// agenda moves, as it would if another round began.
     #[benchmark]
     fn on_idle_round() {
         let (job, _) = in_appeal::<T>(Phase::Reveal);
-        let until = Jobs::<T>::get(job).map(|job| job.state.until());
-        go_to::<T>(until.unwrap_or_default() + 1);
+        list_at::<T>(job, 1);
+        overdue::<T>(job);
 
         #[block]
         {
-            Pallet::<T>::run_agenda(&mut WeightMeter::new());
+            // What the verdict brings is due at once, and another step.
+            assert_ok!(Pallet::<T>::do_step(job));
         }
 
         assert_eq!(

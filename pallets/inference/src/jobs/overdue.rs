@@ -77,7 +77,13 @@ impl<T: Config> Pallet<T> {
 
     /// Moves a job's entry in the agenda to where it is due by now.
     pub(crate) fn relist(id: JobId) -> DispatchResult {
-        Self::save(Self::open(id)?);
+        let opened = Self::open(id)?;
+        if !opened.is_misplaced(Self::now()) {
+            return Err(Self::corrupted(
+                "the agenda has an entry that its job does not know",
+            ));
+        }
+        Self::save(opened);
         Ok(())
     }
 

@@ -120,6 +120,31 @@ fn an_entry_that_the_agenda_has_not_come_to_is_moved_by_the_next_call() {
             Weights::claim_job().saturating_add(Weights::on_idle_relist())
         );
         assert_eq!((entry(id), job(id).state.due()), (26, 26));
+
+        let id = submit();
+        assert_eq!(entry(id), 26);
+        jump_to(30);
+        let weight = charged(Inference::cancel_job(signed(ALICE), id));
+        assert_eq!(
+            weight,
+            Weights::cancel_job().saturating_add(Weights::on_idle_relist())
+        );
+        assert_eq!((entry(id), job(id).state.due()), (61, 61));
+
+        let id = submit();
+        // Else the audit pool would go with the job.
+        submit();
+        jump_to(40);
+        assert_ok!(Inference::claim_job(signed(BOB), id));
+        assert_ok!(deliver(BOB, id));
+        assert_eq!((entry(id), job(id).state.due()), (41, 56));
+        jump_to(45);
+        let weight = charged(Inference::accept_result(signed(ALICE), id));
+        assert_eq!(
+            weight,
+            Weights::accept_result().saturating_add(Weights::on_idle_relist())
+        );
+        assert_eq!((entry(id), job(id).state.due()), (76, 76));
     });
 }
 

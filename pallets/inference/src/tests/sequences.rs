@@ -604,6 +604,8 @@ fn play(action: &Action) -> Result<(), DispatchError> {
         Action::Dispute { who, job } => {
             let job = pick(job, JobStatus::Review);
             Inference::dispute_result(signed(person(who)), job)
+                .map(drop)
+                .map_err(|e| e.error)
         }
         // If nobody is to do the one, somebody does the other.
         Action::Commit { seat, vote, thief } => match pending(seat, Phase::Commit) {

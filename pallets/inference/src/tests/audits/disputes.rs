@@ -1,9 +1,11 @@
 //! `dispute_result`: anyone can have a result checked, at a price if it is right.
 
 use super::support::*;
-use crate::{audits::Phase, mock::*, primitives::*, Error, Event, HoldReason};
+use crate::{audits::Phase, mock::*, primitives::*, weights::WeightInfo, Error, Event, HoldReason};
 use frame_support::assert_ok;
 use sp_runtime::traits::BadOrigin;
+
+type Weights = ();
 
 #[test]
 fn anyone_can_dispute_a_result_under_review() {
@@ -47,6 +49,30 @@ fn the_last_block_of_the_review_is_in_time() {
         let id = missed();
         jump_to(until(id));
         assert_ok!(Inference::dispute_result(signed(EVE), id));
+    });
+}
+
+#[test]
+fn a_dispute_is_charged_for_moving_the_entry_in_the_agenda_if_it_must() {
+    let charged = |id| {
+        let info = Inference::dispute_result(signed(EVE), id).unwrap();
+        info.actual_weight.unwrap()
+    };
+    court(|| {
+        let id = missed();
+        // At the end of the review, later than the audit's draw.
+        assert!(job(id).listed > now() + terms(id).seed_blocks + 1);
+        assert_eq!(
+            charged(id),
+            Weights::dispute_result().saturating_add(Weights::on_idle_relist())
+        );
+        assert_eq!(job(id).listed, job(id).state.due());
+    });
+    court(|| {
+        let id = missed();
+        jump_to(until(id));
+        assert_eq!(charged(id), Weights::dispute_result());
+        assert!(job(id).listed < job(id).state.due());
     });
 }
 
@@ -309,7 +335,10 @@ fn only_signed_accounts_dispute() {
     court(|| {
         let id = missed();
         for origin in [RuntimeOrigin::root(), RuntimeOrigin::none()] {
-            assert_eq!(Inference::dispute_result(origin, id), Err(BadOrigin.into()));
+            assert_eq!(
+                Inference::dispute_result(origin, id).map_err(|e| e.error),
+                Err(BadOrigin.into())
+            );
         }
     });
 }
