@@ -1102,7 +1102,11 @@ fn every_test_that_the_threat_model_names_exists() {
     assert!(named.len() > 50, "{named:?}");
     for name in named {
         let (file, function) = name.rsplit_once("::").expect("it was chosen by that");
-        let path = tests.join(file.replace("::", "/")).with_extension("rs");
+        let module = tests.join(file.replace("::", "/"));
+        let path = match module.is_dir() {
+            true => module.join("mod.rs"),
+            false => module.with_extension("rs"),
+        };
         let source = std::fs::read_to_string(&path)
             .unwrap_or_else(|error| panic!("{name}: {}: {error}", path.display()));
         let found = source.contains(&format!("#[test]\nfn {function}()"));

@@ -85,7 +85,7 @@ fn every_error_has_a_test() {
     assert!(names.len() > 80, "{names:?}");
     let tests = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tests");
     let mut sources = String::new();
-    for folder in [tests.clone(), tests.join("audits")] {
+    for folder in [tests.clone(), tests.join("audits"), tests.join("sequences")] {
         for file in std::fs::read_dir(folder).unwrap() {
             let path = file.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "rs") {

@@ -1,9 +1,6 @@
-//! Random lives of a whole market: whatever anyone does in whatever order, with blocks passing in
-//! between, the promises hold after every single call.
-//!
-//! `INFERENCE_SEQUENCES=20000` runs more sequences, `INFERENCE_SEED=7` others. A failure names the
-//! seed of its sequence, and proptest shrinks the sequence to the calls that matter.
+//! How an action is played: whom and what its small numbers select.
 
+use super::action::{Action, Idle};
 use crate::{
     audits::{Audit, Phase, Said},
     mock::*,
@@ -11,232 +8,13 @@ use crate::{
         audit::{ballot_commitment, Ballot},
         *,
     },
-    Agenda, Audits, Claims, Error, HoldReason, Jobs, LiveJobs, MarketParameters, Models, Seats,
-    Workers,
+    Audits, Jobs, MarketParameters, Models, WeightInfo,
 };
 use codec::Encode;
-use frame_support::{
-    assert_ok, storage::with_storage_layer, traits::fungible::MutateFreeze, weights::Weight,
-};
-use proptest::{
-    collection::vec,
-    prelude::*,
-    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
-};
+use frame_support::{storage::with_storage_layer, traits::fungible::MutateFreeze};
 use sp_runtime::{DispatchError, Permill};
-use std::{cell::RefCell, collections::BTreeMap};
 
-/// One thing that somebody does. Small numbers select among accounts, jobs and sizes when the
-/// action is played, so that most actions meet something to act on.
-#[derive(Clone, Debug)]
-enum Action {
-    RegisterModel {
-        who: u8,
-        which: bool,
-    },
-    RetireModel {
-        who: u8,
-        which: bool,
-    },
-    RegisterWorker {
-        who: u8,
-        stake: u16,
-    },
-    BondMore {
-        who: u8,
-        amount: u16,
-    },
-    Chill {
-        who: u8,
-    },
-    Activate {
-        who: u8,
-    },
-    Unbond {
-        who: u8,
-        share: u8,
-    },
-    Withdraw {
-        who: u8,
-    },
-    SetOffer {
-        who: u8,
-        which: bool,
-        input: u8,
-        output: u8,
-        capacity: u8,
-    },
-    RemoveOffer {
-        who: u8,
-        which: bool,
-    },
-    Submit {
-        who: u8,
-        which: bool,
-        len: u8,
-        max_output: u8,
-        fee: u16,
-    },
-    SubmitWith {
-        who: u8,
-        which: bool,
-        fee: u16,
-        open: u8,
-        within: u8,
-        to: Option<u8>,
-    },
-    Claim {
-        who: u8,
-        job: u8,
-    },
-    Deliver {
-        job: u8,
-        input: u8,
-        tokens: u8,
-        fault: bool,
-        thief: Option<u8>,
-    },
-    Accept {
-        job: u8,
-        who: Option<u8>,
-    },
-    Cancel {
-        job: u8,
-        who: Option<u8>,
-    },
-    Progress {
-        who: u8,
-        job: u8,
-    },
-    Pass {
-        blocks: u8,
-        idle: Idle,
-    },
-    SetParameters {
-        tight: u8,
-        share: u8,
-        factor: u8,
-    },
-    SetAuditParameters {
-        seats: u8,
-        windows: u8,
-        shares: u8,
-    },
-    Dispute {
-        who: u8,
-        job: u8,
-    },
-    Commit {
-        seat: u8,
-        vote: u8,
-        thief: Option<u8>,
-    },
-    Reveal {
-        seat: u8,
-        vote: Option<u8>,
-        thief: Option<u8>,
-    },
-    Appeal {
-        who: u8,
-        job: u8,
-    },
-    CancelSlash {
-        who: u8,
-        job: u8,
-        root: bool,
-    },
-    Outlast {
-        job: u8,
-        idle: Idle,
-    },
-    Outage {
-        job: u8,
-    },
-    Outputs {
-        salt: Option<u8>,
-    },
-    Transfer {
-        from: u8,
-        to: u8,
-        share: u8,
-    },
-    Freeze {
-        who: u8,
-        amount: u32,
-    },
-    Impoverish {
-        who: u8,
-        left: u8,
-    },
-}
-
-/// How much room blocks leave for `on_idle`.
-#[derive(Clone, Copy, Debug)]
-enum Idle {
-    Nothing,
-    OneJob,
-    Everything,
-}
-
-fn action() -> impl Strategy<Value = Action> {
-    use Action::*;
-    let idle =
-        prop_oneof![3 => Just(Idle::Nothing), 1 => Just(Idle::OneJob), 1 => Just(Idle::Everything)];
-    prop_oneof![
-        2 => any::<(u8, bool)>().prop_map(|(who, which)| RegisterModel { who, which }),
-        1 => any::<(u8, bool)>().prop_map(|(who, which)| RetireModel { who, which }),
-        2 => any::<(u8, u16)>().prop_map(|(who, stake)| RegisterWorker { who, stake }),
-        1 => any::<(u8, u16)>().prop_map(|(who, amount)| BondMore { who, amount }),
-        1 => any::<u8>().prop_map(|who| Chill { who }),
-        3 => any::<u8>().prop_map(|who| Activate { who }),
-        2 => any::<(u8, u8)>().prop_map(|(who, share)| Unbond { who, share }),
-        3 => any::<u8>().prop_map(|who| Withdraw { who }),
-        3 => any::<(u8, bool, u8, u8, u8)>().prop_map(|(who, which, input, output, capacity)| {
-            SetOffer { who, which, input, output, capacity }
-        }),
-        1 => any::<(u8, bool)>().prop_map(|(who, which)| RemoveOffer { who, which }),
-        8 => any::<(u8, bool, u8, u8, u16)>().prop_map(|(who, which, len, max_output, fee)| {
-            Submit { who, which, len, max_output, fee }
-        }),
-        4 => any::<(u8, bool, u16, u8, u8, Option<u8>)>().prop_map(
-            |(who, which, fee, open, within, to)| SubmitWith { who, which, fee, open, within, to }
-        ),
-        16 => any::<(u8, u8)>().prop_map(|(who, job)| Claim { who, job }),
-        12 => (any::<(u8, u8, u8, bool)>(), prop::option::weighted(0.1, any::<u8>())).prop_map(
-            |((job, input, tokens, fault), thief)| Deliver { job, input, tokens, fault, thief }
-        ),
-        3 => (any::<u8>(), prop::option::weighted(0.2, any::<u8>()))
-            .prop_map(|(job, who)| Accept { job, who }),
-        2 => (any::<u8>(), prop::option::weighted(0.2, any::<u8>()))
-            .prop_map(|(job, who)| Cancel { job, who }),
-        8 => any::<(u8, u8)>().prop_map(|(who, job)| Progress { who, job }),
-        5 => (any::<u8>(), idle.clone()).prop_map(|(blocks, idle)| Pass { blocks, idle }),
-        1 => any::<(u8, u8, u8)>()
-            .prop_map(|(tight, share, factor)| SetParameters { tight, share, factor }),
-        1 => any::<(u8, u8, u8)>().prop_map(
-            |(seats, windows, shares)| SetAuditParameters { seats, windows, shares }
-        ),
-        6 => any::<(u8, u8)>().prop_map(|(who, job)| Dispute { who, job }),
-        40 => (any::<(u8, u8)>(), prop::option::weighted(0.05, any::<u8>()))
-            .prop_map(|((seat, vote), thief)| Commit { seat, vote, thief }),
-        30 => (
-            any::<u8>(),
-            prop::option::weighted(0.05, any::<u8>()),
-            prop::option::weighted(0.05, any::<u8>()),
-        )
-            .prop_map(|(seat, vote, thief)| Reveal { seat, vote, thief }),
-        4 => any::<(u8, u8)>().prop_map(|(who, job)| Appeal { who, job }),
-        2 => any::<(u8, u8, bool)>().prop_map(|(who, job, root)| CancelSlash { who, job, root }),
-        7 => (any::<u8>(), idle).prop_map(|(job, idle)| Outlast { job, idle }),
-        2 => any::<u8>().prop_map(|job| Outage { job }),
-        1 => prop::option::weighted(0.9, any::<u8>()).prop_map(|salt| Outputs { salt }),
-        2 => any::<(u8, u8, u8)>().prop_map(|(from, to, share)| Transfer { from, to, share }),
-        1 => any::<(u8, u32)>().prop_map(|(who, amount)| Freeze { who, amount }),
-        1 => any::<(u8, u8)>().prop_map(|(who, left)| Impoverish { who, left }),
-    ]
-}
-
-const PEOPLE: [AccountId; 9] = [
+pub(super) const PEOPLE: [AccountId; 9] = [
     ALICE,
     BOB,
     CAROL,
@@ -248,7 +26,7 @@ const PEOPLE: [AccountId; 9] = [
     AUDITORS[2],
 ];
 /// Who offers both models to begin with.
-const JURY: [AccountId; 5] = [BOB, CAROL, AUDITORS[0], AUDITORS[1], AUDITORS[2]];
+pub(super) const JURY: [AccountId; 5] = [BOB, CAROL, AUDITORS[0], AUDITORS[1], AUDITORS[2]];
 
 fn person(selector: u8) -> AccountId {
     PEOPLE[usize::from(selector) % PEOPLE.len()]
@@ -268,7 +46,7 @@ fn worker(selector: u8, wanted: impl Fn(&views::WorkerView) -> bool) -> AccountI
 }
 
 /// The usual model or a dearer one.
-fn chosen(which: bool) -> ModelManifest {
+pub(super) fn chosen(which: bool) -> ModelManifest {
     let mut manifest = manifest();
     if which {
         manifest.terms.min_price_output = 30;
@@ -380,7 +158,7 @@ fn part_of(who: AccountId, share: u8) -> Balance {
 }
 
 /// Does it, as a block would: a failing call leaves no trace.
-fn play(action: &Action) -> Result<(), DispatchError> {
+pub(super) fn play(action: &Action) -> Result<(), DispatchError> {
     with_storage_layer(|| match *action {
         Action::RegisterModel { who, which } => {
             Inference::register_model(signed(person(who)), registration(&chosen(which)))
@@ -713,291 +491,13 @@ fn pass(blocks: BlockNumber, idle: Idle) {
         Idle::Nothing => jump_to(last),
         Idle::Everything => run_to(last),
         Idle::OneJob => {
-            use crate::WeightInfo;
             let weight = <() as WeightInfo>::on_idle_base()
                 .saturating_add(<() as WeightInfo>::on_idle_entry())
                 .saturating_add(Inference::most_progress_weight());
             while now() < last {
                 jump_to(now() + 1);
-                super::super::mock::idle(weight);
+                crate::mock::idle(weight);
             }
         }
     }
-}
-
-/// Issuance, and how much of it was burnt as dust on purpose.
-fn check_issuance(before: Balance) {
-    let burnt: Balance = System::read_events_for_pallet::<crate::Event<Test>>()
-        .into_iter()
-        .map(|event| match event {
-            crate::Event::PaymentDiverted {
-                instead: None,
-                amount,
-                ..
-            } => amount,
-            _ => 0,
-        })
-        .sum();
-    // Transfers may leave dust of their own, which the currency burns.
-    let dust: Balance = System::read_events_for_pallet::<pallet_balances::Event<Test>>()
-        .into_iter()
-        .map(|event| match event {
-            pallet_balances::Event::DustLost { amount, .. } => amount,
-            _ => 0,
-        })
-        .sum();
-    let issuance = pallet_balances::TotalIssuance::<Test>::get();
-    assert_eq!(
-        issuance + burnt + dust,
-        before,
-        "money appeared or vanished"
-    );
-}
-
-/// Two models and five workers to begin with, who can audit each other, and three results.
-fn open_market(probation_jobs: u32) {
-    set_randomness(Some(0));
-    reparametrise(|p| p.probation_jobs = probation_jobs);
-    for which in [false, true] {
-        assert_ok!(Inference::register_model(
-            signed(DAVE),
-            registration(&chosen(which))
-        ));
-    }
-    for worker in JURY {
-        assert_ok!(Inference::register_worker(signed(worker), STAKE, bytes("")));
-        assert_ok!(offer(worker, PRICES, 2));
-        assert_ok!(Inference::set_offer(
-            signed(worker),
-            chosen(true).id(),
-            10,
-            40,
-            2
-        ));
-    }
-    run_to(2 * PERIOD);
-    for worker in [BOB, CAROL, BOB] {
-        let job = submit();
-        assert_ok!(Inference::claim_job(signed(worker), job));
-        assert_ok!(deliver(worker, job));
-    }
-}
-
-/// What the sequences have reached: calls that succeeded, states, rounds and events, with counts.
-#[derive(Default)]
-struct Reached(BTreeMap<String, u32>);
-
-impl Reached {
-    fn count(&mut self, what: String) {
-        *self.0.entry(what).or_default() += 1;
-    }
-
-    fn times(&self, what: &str) -> u32 {
-        self.0.get(what).copied().unwrap_or_default()
-    }
-
-    /// Notes what an action has done.
-    fn note(&mut self, action: &Action) {
-        self.count(format!("call {}", name_of(action)));
-        for event in System::read_events_for_pallet::<crate::Event<Test>>() {
-            match event {
-                crate::Event::RoundEnded { valid, .. } => self.count(format!("round {valid:?}")),
-                crate::Event::AuditDecided { valid, .. } => self.count(format!("audit {valid:?}")),
-                crate::Event::Slashed { amount: 0, .. } => self.count("slash of nothing".into()),
-                other => self.count(format!("event {}", name_of(&other))),
-            }
-        }
-        for (id, job) in Jobs::<Test>::iter() {
-            let late = if job.barred.is_some() {
-                " after lateness"
-            } else {
-                ""
-            };
-            self.count(format!("state {:?}{late}", job.state.status()));
-            if let Some(audit) = Audits::<Test>::get(id) {
-                if let Some((number, round)) = audit.last_round() {
-                    let kind = round.kind;
-                    let again = audit.rounds.iter().filter(|r| r.kind == kind).count() > 1;
-                    let again = if again { " again" } else { "" };
-                    self.count(format!("{kind:?}{again} {:?}", audit.phase));
-                    self.count(format!("rounds {}", number + 1));
-                }
-            }
-        }
-    }
-}
-
-/// The name of a variant.
-fn name_of(value: &impl core::fmt::Debug) -> String {
-    let text = format!("{value:?}");
-    let name = text.split([' ', '{', '(']).next().unwrap_or_default();
-    name.trim_start_matches("Event::").to_owned()
-}
-
-/// Plays a sequence and checks every promise after every action. At the end all deadlines pass,
-/// and nothing of any job may be left.
-fn live(actions: &[Action], reached: &mut Reached) {
-    new_chain().execute_with(|| {
-        // Some markets audit everything at first, some hardly anything.
-        open_market(3 * (actions.len() % 3) as u32);
-        for action in actions {
-            System::reset_events();
-            let before = pallet_balances::TotalIssuance::<Test>::get();
-            match play(action) {
-                Ok(()) => {
-                    check_issuance(before);
-                    check_everything();
-                    reached.note(action);
-                }
-                // Undone: nothing has changed.
-                Err(refusal) => {
-                    assert_ne!(refusal, Error::<Test>::Corrupted.into(), "{action:?}");
-                }
-            }
-        }
-        // Every state lasts for less than this, and no job goes through more of them.
-        for _ in 0..40 {
-            System::set_block_number(now() + 1_000);
-            begin_block(now() + 1);
-            idle(Weight::MAX);
-        }
-        check_everything();
-        nothing_is_left();
-    });
-}
-
-/// All jobs are over: nothing of them may be stored or held.
-fn nothing_is_left() {
-    assert_eq!(Jobs::<Test>::iter().count(), 0, "a job found no way out");
-    assert_eq!(Audits::<Test>::iter().count(), 0, "an audit is left");
-    assert_eq!(Seats::<Test>::iter().count(), 0, "a seat is left");
-    assert_eq!(Claims::<Test>::iter().count(), 0, "a claim is left");
-    assert_eq!(Agenda::<Test>::iter().count(), 0, "an entry is left");
-    assert_eq!(LiveJobs::<Test>::iter().count(), 0, "a live job is counted");
-    for worker in Workers::<Test>::iter_values() {
-        assert_eq!(worker.exposure, 0, "stake is left behind a job");
-        assert_eq!(worker.open_audits, 0, "a seat is counted");
-    }
-    for who in PEOPLE {
-        for reason in [
-            HoldReason::Job,
-            HoldReason::DisputeBond,
-            HoldReason::AppealBond,
-        ] {
-            assert_eq!(held(who, reason), 0, "{reason:?} is left on {who}");
-        }
-    }
-}
-
-fn setting(name: &str, default: u64) -> u64 {
-    match std::env::var(name) {
-        Ok(text) => text
-            .parse()
-            .unwrap_or_else(|_| panic!("{name}={text} is not a number")),
-        Err(_) => default,
-    }
-}
-
-#[test]
-fn the_promises_hold_whatever_anyone_does() {
-    let sequences = setting("INFERENCE_SEQUENCES", SEQUENCES);
-    let first = setting("INFERENCE_SEED", 1);
-    let strategy = vec(action(), 120..220);
-    let reached = RefCell::new(Reached::default());
-    for seed in first..first + sequences {
-        let mut key = [0; 32];
-        key[..8].copy_from_slice(&seed.to_le_bytes());
-        let config = Config {
-            cases: 1,
-            failure_persistence: None,
-            ..Config::default()
-        };
-        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &key);
-        let outcome = TestRunner::new_with_rng(config, rng).run(&strategy, |actions| {
-            live(&actions, &mut reached.borrow_mut());
-            Ok(())
-        });
-        if let Err(error) = outcome {
-            panic!("sequence with INFERENCE_SEED={seed} INFERENCE_SEQUENCES=1 fails: {error}");
-        }
-    }
-    if sequences >= SEQUENCES {
-        check_reach(&reached.borrow());
-    }
-}
-
-/// How many sequences are played if nothing else is said.
-const SEQUENCES: u64 = 900;
-
-/// Everything that can happen did, and not by a freak of chance.
-fn check_reach(reached: &Reached) {
-    let least = |what: &str, least: u32| {
-        let times = reached.times(what);
-        assert!(
-            times >= least,
-            "{what}: {times} times only: {:#?}",
-            reached.0
-        );
-    };
-    let calls = reached.0.keys().filter(|what| what.starts_with("call "));
-    assert_eq!(
-        calls.clone().count(),
-        31,
-        "a call never succeeds: {:#?}",
-        reached.0
-    );
-    calls.for_each(|call| least(call, 20));
-
-    // Every state, on a job's first way and after a lateness.
-    for state in [
-        "Open",
-        "Claimed",
-        "Delivered",
-        "Audit",
-        "Decided",
-        "Review",
-        "Settled",
-        "Cancelled",
-        "Expired",
-    ] {
-        least(&format!("state {state}"), 500);
-        least(&format!("state {state} after lateness"), 20);
-    }
-    least("state Slashing", 500);
-    least("state Rejected", 200);
-
-    // Every round and its redraw, in every phase; up to the longest audit.
-    for kind in ["First", "Second", "Appeal"] {
-        for phase in ["Drawing", "Commit", "Reveal", "Over"] {
-            least(&format!("{kind} {phase}"), 200);
-            least(&format!("{kind} again {phase}"), 10);
-        }
-    }
-    for rounds in 1..=6 {
-        least(&format!("rounds {rounds}"), 10);
-    }
-    for outcome in ["None", "Some(true)", "Some(false)"] {
-        least(&format!("round {outcome}"), 100);
-        least(&format!("audit {outcome}"), 100);
-    }
-    for event in [
-        "AuditBegun",
-        "AuditMissed",
-        "AuditorPaid",
-        "BondLost",
-        "BondReturned",
-        "JobLate",
-        "JobRejected",
-        "JobSettled",
-        "ModelDropped",
-        "RevealBegun",
-        "SlashCancelled",
-        "Slashed",
-        "StakeWithdrawn",
-        "WorkerChilled",
-    ] {
-        least(&format!("event {event}"), 30);
-    }
-    // Only where an account is below the existential deposit, and the amount is too.
-    least("event PaymentDiverted", 10);
 }
