@@ -5,7 +5,7 @@ use crate::{
     node::GEN,
     sign::{AtBlock, Call},
 };
-use anyhow::Result;
+use anyhow::{Context, Result};
 use codec::Encode;
 use genesisflow_primitives::{
     manifest::{
@@ -28,8 +28,6 @@ const MAX_FEE: u128 = GEN / 100;
 const MIN_FEE: u128 = GEN / 500;
 /// Longest answer asked for, in units.
 const MAX_OUTPUT: u32 = 64;
-/// Jobs that a worker runs at a time, as it offers.
-const CAPACITY: u32 = 512;
 /// A question of a usual length.
 const INPUT: &str = "Why is the sky blue? Answer in one short sentence that a child of six would understand, please.";
 /// An answer of a usual length.
@@ -70,11 +68,17 @@ pub fn accept(at: &AtBlock) -> Result<Call> {
     )
 }
 
-/// What makes an account a worker with a model of its own: stake, model and offer in one batch.
+/// What makes an account a worker with a model of its own: stake, model and offer, of as many jobs at
+/// a time as the chain allows, in one batch.
 ///
 /// # Errors
-/// If the chain's calls are not the ones known here.
+/// If the chain's calls or its highest capacity are not in the form known here.
 pub fn become_worker(at: &AtBlock, index: usize) -> Result<Call> {
+    let highest = subxt::dynamic::constant::<u32>("Inference", "MaxCapacity");
+    let capacity = at
+        .constants()
+        .entry(highest)
+        .context("the runtime has no Inference.MaxCapacity")?;
     let calls = [
         (
             "register_worker",
@@ -90,7 +94,7 @@ pub fn become_worker(at: &AtBlock, index: usize) -> Result<Call> {
                 ("model", bytes(&model(index).0)),
                 ("price_input", number(PRICE)),
                 ("price_output", number(PRICE)),
-                ("capacity", number(CAPACITY)),
+                ("capacity", number(capacity)),
             ]),
         ),
     ];

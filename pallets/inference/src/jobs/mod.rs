@@ -319,7 +319,7 @@ impl<AccountId: Clone> Job<AccountId> {
     }
 }
 
-/// A job on its way through a call: read, changed, and written back by [`OpenedJob::save`].
+/// A job on its way through a call: read, changed, and written back by [`Pallet::save`].
 pub(crate) struct OpenedJob<AccountId> {
     pub id: JobId,
     pub job: Job<AccountId>,
