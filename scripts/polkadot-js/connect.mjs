@@ -7,9 +7,12 @@ import { cryptoWaitReady } from '@polkadot/util-crypto';
 
 export const DEFAULT_URL = 'ws://127.0.0.1:9944';
 
+/** As for the worker, there may be several nodes in the variable: the first is taken. */
+const [usualUrl] = (process.env.GENESISFLOW_URL || DEFAULT_URL).split(',');
+
 /** Options that every example takes, for `parseArgs` of node:util. */
 export const CONNECTION_OPTIONS = {
-  url: { type: 'string', default: DEFAULT_URL },
+  url: { type: 'string', default: usualUrl.trim() },
   help: { type: 'boolean', short: 'h', default: false },
 };
 export const KEY_OPTIONS = {

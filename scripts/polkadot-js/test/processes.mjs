@@ -19,7 +19,7 @@ const FIRST_PORT = 21_000;
 const LAST_PORT = 21_999;
 
 /** Path of a built program: from its variable, else from Cargo's release folder. */
-function binary(variable, name) {
+export function binary(variable, name) {
   const target = process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target');
   const path = process.env[variable] ?? join(target, 'release', name);
   if (!existsSync(path)) {
