@@ -247,19 +247,24 @@ fn measure(
     id: ModelId,
     manifest: &ModelManifest,
 ) -> std::result::Result<Cost, SubmitError> {
-    // The first run is slow: the system has to find memory for it.
-    let (first, second) = (trial(engine, id, manifest)?, trial(engine, id, manifest)?);
+    // The first run is slow: the system has to find memory for it. Each has a prompt of its own,
+    // since the engine keeps what it has read.
+    let (first, second) = (
+        trial(engine, id, manifest, 0)?,
+        trial(engine, id, manifest, 1)?,
+    );
     Ok(Cost {
         fed: first.fed.min(second.fed),
         sampled: first.sampled.min(second.sampled),
     })
 }
 
-/// Runs a model once and measures it.
+/// Runs a model once, with a prompt of this token, and measures it.
 fn trial(
     engine: &Engine,
     id: ModelId,
     manifest: &ModelManifest,
+    token: u32,
 ) -> std::result::Result<Cost, SubmitError> {
     let limits = &manifest.limits;
     let output = TRIAL_OUTPUT
@@ -272,7 +277,7 @@ fn trial(
     let start = Instant::now();
     let mut handle = engine.submit(GenerateRequest {
         model_id: id.0,
-        prompt: Prompt::Tokens(vec![0; prompt as usize]),
+        prompt: Prompt::Tokens(vec![token; prompt as usize]),
         sampling: Sampling::GREEDY,
         seed: [0; 32],
         max_output: output,
@@ -282,22 +287,18 @@ fn trial(
         output_bytes: usize::MAX,
         evidence_bytes: usize::MAX,
     })?;
-    let mut fed = None;
-    let made = futures::executor::block_on(async {
-        while handle.next().await.is_some() {
-            fed.get_or_insert_with(|| start.elapsed());
-        }
-        handle.finish().await
-    })?;
+    let (accepted, made) = futures::executor::block_on(async {
+        while handle.next().await.is_some() {}
+        (handle.accepted(), handle.finish().await)
+    });
+    let made = made?;
     // One that faults on this prompt is a model too.
-    let fed = fed.unwrap_or_else(|| start.elapsed());
+    let (first, last) = accepted.unwrap_or_else(|| (Instant::now(), Instant::now()));
+    let fed = first.duration_since(start) / prompt;
     let more = (made.tokens.len() as u32).saturating_sub(1);
     let sampled = match more {
-        0 => fed / prompt,
-        _ => (start.elapsed() - fed) / more,
+        0 => fed,
+        _ => last.duration_since(first) / more,
     };
-    Ok(Cost {
-        fed: fed / prompt,
-        sampled,
-    })
+    Ok(Cost { fed, sampled })
 }

@@ -7,6 +7,7 @@ use std::{
         Arc,
     },
     task::{Context, Poll},
+    time::Instant,
 };
 
 use futures::{
@@ -23,7 +24,8 @@ use crate::{
 /// What a generation tells its handle.
 #[derive(Debug)]
 pub(super) enum Event {
-    Token(u32),
+    /// A token, and when it was accepted.
+    Token(u32, Instant),
     Over(Box<Result<Generation, GenerateError>>),
 }
 
@@ -64,6 +66,7 @@ impl Drop for CancelOnDrop {
 #[derive(Debug)]
 pub struct Handle {
     prompt_tokens: u32,
+    accepted: Option<(Instant, Instant)>,
     events: mpsc::UnboundedReceiver<Event>,
     result: Option<Result<Generation, GenerateError>>,
     cancel: CancelOnDrop,
@@ -76,6 +79,7 @@ impl Handle {
         let cancelled = Arc::new(AtomicBool::new(false));
         let handle = Self {
             prompt_tokens,
+            accepted: None,
             events,
             result: None,
             cancel: CancelOnDrop(cancelled.clone()),
@@ -86,6 +90,12 @@ impl Handle {
     /// Tokens of the prompt; 0 if its template failed.
     pub fn prompt_tokens(&self) -> u32 {
         self.prompt_tokens
+    }
+
+    /// When the engine accepted the first and the last of the tokens that were taken from the
+    /// stream. However late they were taken: on a busy machine that says little about the engine.
+    pub fn accepted(&self) -> Option<(Instant, Instant)> {
+        self.accepted
     }
 
     /// Stops the job between two steps; its result is [`GenerateError::Cancelled`], unless it was
@@ -121,7 +131,11 @@ impl Stream for Handle {
         }
         self.events.poll_next_unpin(context).map(|event| {
             match event? {
-                Event::Token(token) => return Some(token),
+                Event::Token(token, at) => {
+                    let first = self.accepted.map_or(at, |(first, _)| first);
+                    self.accepted = Some((first, at));
+                    return Some(token);
+                }
                 Event::Over(result) => self.result = Some(*result),
             }
             None

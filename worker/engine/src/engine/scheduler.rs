@@ -5,7 +5,7 @@
 //! blocks it can need at most are there, so it always comes to its end. Replays take no job's place:
 //! as many of them as of jobs may run beside these.
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::{ops::ControlFlow, sync::Arc, time::Instant};
 
 use crate::{
     backend::{DeviceError, Pool},
@@ -205,7 +205,7 @@ impl Running {
             Work::Generate(job, events) => {
                 let absorbed = job.absorb(model, output, &mut |token| {
                     // Nobody listens any more if the handle is gone; the ticket tells then.
-                    let _ = events.unbounded_send(Event::Token(token));
+                    let _ = events.unbounded_send(Event::Token(token, Instant::now()));
                     ControlFlow::Continue(())
                 });
                 match absorbed {

@@ -234,6 +234,24 @@ fn tokens_are_heard_as_they_come_and_then_the_result() {
 }
 
 #[test]
+fn when_tokens_were_made_does_not_depend_on_when_they_are_heard() {
+    let model = slow_model();
+    let engine = Engine::start(model.clone(), options(&model, 10)).unwrap();
+    let start = Instant::now();
+    let mut handle = engine.submit(long(30)).unwrap();
+    assert_eq!(handle.accepted(), None);
+    block_on(handle.next()).unwrap();
+    let (first, last) = handle.accepted().unwrap();
+    assert_eq!(first, last);
+    until("the job is over", || engine.load().running == 0);
+    let over = Instant::now();
+    block_on(async { while handle.next().await.is_some() {} });
+    let (same, last) = handle.accepted().unwrap();
+    assert_eq!(first, same);
+    assert!(start < first && first < last && last < over);
+}
+
+#[test]
 fn cancelled_jobs_give_their_memory_back_and_leave_the_others_alone() {
     let model = slow_model();
     let engine = Engine::start(model.clone(), options(&model, 200)).unwrap();
